@@ -1,0 +1,89 @@
+"""Frozen values that travel between tasks."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What a gate says. Only PASS moves traffic."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A data set in S3 that never changes."""
+
+    classifier: str
+    sha256: str
+    uri: str
+    rows: dict[str, int]
+    labels: tuple[str, ...]
+    rows_read: int
+    dropped: dict[str, int]
+    reused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A SageMaker training or processing job that has ended well."""
+
+    name: str
+    output_uri: str
+    reused: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version in the MLflow registry and the bundle that it stands for."""
+
+    classifier: str
+    name: str
+    version: str
+    run_id: str
+    bundle_uri: str
+    bundle_digest: str
+    snapshot_sha256: str
+    job_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A gate's decision with the numbers that made it; the evidence is at `evaluation_uri`."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    numbers: dict[str, float]
+    classifier: str
+    version: str
+    bundle_digest: str
+    champion_digest: str | None
+    snapshot_sha256: str
+    evaluation_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the journal says is live: a version on a target."""
+
+    version: str
+    bundle_uri: str
+    bundle_digest: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The journal of one classifier in one environment; `etag` guards the next write."""
+
+    generation: int
+    state: str
+    champion: Served | None
+    previous: Served | None
+    candidate: Served | None
+    op_id: str
+    etag: str

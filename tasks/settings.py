@@ -1,0 +1,36 @@
+"""The orchestrator's only reader of the environment."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where this environment's things are. `deployments/apply.py` fills them from the bootstrap stack."""
+
+    model_config = SettingsConfigDict(env_prefix="PERENNIAL_", frozen=True)
+
+    project: str = Field("perennial", pattern=r"^[a-z][a-z0-9-]{1,19}$")
+    environment: str = Field("dev", pattern=r"^[a-z][a-z0-9-]{1,11}$")
+    data_bucket: str
+    models_bucket: str
+    logs_bucket: str
+    execution_role_arn: str
+    instance_profile: str
+    alert_topic_arn: str
+    training_image: str
+    serving_image: str
+    classifiers_dir: Path = Path("classifiers")
+    templates_dir: Path = Path("infra/cloudformation")
+    vpc_id: str = Field("", description="VPC of the EC2 target; empty: the account's default VPC")
+    git_sha: str = "unknown"
+    mlflow_tracking_uri: str = Field(
+        "http://localhost:5000",
+        validation_alias="MLFLOW_TRACKING_URI",
+    )
+
+    @property
+    def prefix(self) -> str:
+        """First part of every AWS name."""
+        return f"{self.project}-{self.environment}"

@@ -1,0 +1,150 @@
+"""What one side writes and another reads. Needs no torch, no AWS, no Prefect."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class SnapshotFile(BaseModel, frozen=True):
+    """One split as a gzipped JSON-lines file of {"text", "label"} rows."""
+
+    name: str
+    rows: int = Field(ge=0)
+    sha256: str
+    labels: dict[str, int]
+
+
+class SnapshotManifest(BaseModel, frozen=True):
+    """A data set that never changes; `manifest.json` in its folder, written last."""
+
+    classifier: str
+    sha256: str
+    labels: tuple[str, ...]
+    files: dict[Split, SnapshotFile]
+    source: str
+    rows_read: int
+    dropped: dict[str, int]
+
+
+class BundleManifest(BaseModel, frozen=True):
+    """All that a model is at serving time; `manifest.json` in the bundle folder."""
+
+    schema_version: Literal[1] = 1
+    classifier: str
+    task: str
+    base_model: str
+    labels: tuple[str, ...]
+    max_length: int = Field(ge=8, le=512, description="tokens a text is cut to")
+    engine: Literal["torch"] = "torch"
+    total_parameters: int
+    files: dict[str, str] = Field(description="file name -> SHA-256, manifest.json itself excepted")
+    hyperparameters: dict[str, str | int | float | bool]
+    metrics: dict[str, float]
+    snapshot_sha256: str
+    git_sha: str
+    job_name: str
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes of manifest.json; the digest is over these."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1).encode()
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+class ClassScore(BaseModel, frozen=True):
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Latency(BaseModel, frozen=True):
+    """Milliseconds for one text at a time."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class ModelScore(BaseModel, frozen=True):
+    """One bundle on one frozen split, scored by the code that serves."""
+
+    bundle_digest: str
+    accuracy: float
+    macro_f1: float
+    ece: float = Field(description="expected calibration error, 15 equal-width bins")
+    classes: dict[str, ClassScore]
+    confusion: tuple[tuple[int, ...], ...] = Field(description="rows: truth, columns: answer")
+    latency: Latency
+    rows_per_s: float
+
+
+class Paired(BaseModel, frozen=True):
+    """Both models on the same rows."""
+
+    both_right: int
+    only_challenger: int
+    only_champion: int
+    both_wrong: int
+
+
+class Evaluation(BaseModel, frozen=True):
+    """What the processing job writes to `evaluation.json`."""
+
+    classifier: str
+    snapshot_sha256: str
+    rows: int
+    labels: tuple[str, ...]
+    challenger: ModelScore
+    champion: ModelScore | None = None
+    paired: Paired | None = None
+
+
+_PROGRESS = re.compile(
+    r"epoch (?P<epoch>\d+)/(?P<epochs>\d+) step (?P<step>\d+)/(?P<steps>\d+)"
+    r" loss (?P<loss>[\d.]+|nan) (?P<rows_per_s>[\d.]+) rows/s eta (?P<eta_s>\d+) s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One line that the training job prints and the flow reads back from CloudWatch Logs."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    rows_per_s: float
+    eta_s: int
+
+    def line(self) -> str:
+        return (
+            f"epoch {self.epoch}/{self.epochs} step {self.step}/{self.steps} loss {self.loss:.4f}"
+            f" {self.rows_per_s:.1f} rows/s eta {self.eta_s} s"
+        )
+
+    @classmethod
+    def parse(cls, line: str) -> "Progress | None":
+        """The progress that a log line tells, None for any other line."""
+        if not (found := _PROGRESS.search(line)):
+            return None
+        numbers = found.groupdict()
+        return cls(
+            epoch=int(numbers["epoch"]),
+            epochs=int(numbers["epochs"]),
+            step=int(numbers["step"]),
+            steps=int(numbers["steps"]),
+            loss=float(numbers["loss"]),
+            rows_per_s=float(numbers["rows_per_s"]),
+            eta_s=int(numbers["eta_s"]),
+        )
