@@ -87,3 +87,56 @@ class Release:
     candidate: Served | None
     op_id: str
     etag: str
+    holder: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one classifier of one environment is served, and with what."""
+
+    classifier: str
+    task: str
+    target: str
+    project: str
+    environment: str
+    image: str
+    role_arn: str
+    instance_profile: str
+    topic_arn: str
+    template: str
+    vpc_id: str
+    instance_type: str
+    max_chars: int
+    journal_bucket: str
+
+    @property
+    def prefix(self) -> str:
+        """First part of every AWS name of this place."""
+        return f"{self.project}-{self.environment}-{self.classifier}"
+
+    @property
+    def releases(self) -> str:
+        """S3 folder of the journal and the ledger."""
+        return f"releases/{self.environment}/{self.classifier}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What every AWS thing made for this place carries."""
+        return {
+            "Project": self.project,
+            "Environment": self.environment,
+            "CostCenter": "ML-Team",
+            "ManagedBy": "perennial",
+            "Classifier": self.classifier,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a serving process said to one request, and who it says it is."""
+
+    status: int
+    body: str
+    version: str
+    digest: str
