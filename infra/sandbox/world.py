@@ -1,0 +1,233 @@
+"""
+The one object that the sandbox's modules share: folder, address, processes, small documents.
+
+How state survives. After every mutating API call, and whenever a module calls `world.changed()`,
+all of moto's backends (every service) are pickled atomically into the state folder and are there
+again before `restore(world)` runs (`snapshots.py`). So a module keeps what must survive as plain
+attributes of moto's own objects, or in `world.save`, and nothing else; it keeps threads, locks,
+sockets and processes out of moto's objects and starts them again in `restore`.
+A handler must not call the sandbox over HTTP while it holds a lock that another handler needs.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infra.sandbox.faults import Faults
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+MARK = "PERENNIAL_SANDBOX"
+IMAGES = {"-training": "training.Dockerfile", "-serving": "serving.Dockerfile"}
+_INSTRUCTION = re.compile(r"^(ENV|ENTRYPOINT)\s+(.+)$")
+_ASSIGNMENT = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)=("[^"]*"|\S+)')
+
+
+class UnknownImage(Exception):
+    """The image's repository is none that this checkout can stand in for."""
+
+
+@dataclass(eq=False)
+class Process:
+    """One child with its own session; `popen` is the leader of the group."""
+
+    name: str
+    popen: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self.popen.poll() is None
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        return self.popen.wait(timeout_s)
+
+
+@dataclass(eq=False)
+class World:
+    """What one server is made of."""
+
+    state: Path
+    url: str = ""
+    faults: Faults = field(default_factory=Faults)
+    changed: Callable[[], None] = lambda: None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    _processes: list[Process] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def spawn(
+        self, name: str, command: list[str], env: dict[str, str], cwd: Path, log: Path
+    ) -> Process:
+        """Start a marked child in its own session; `env` goes over the sandbox's own environment."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, log.open("ab") as out:
+            if self.stopping.is_set():
+                raise RuntimeError(f"{name}: the sandbox is stopping")
+            popen = subprocess.Popen(
+                command,
+                env={**self.child_environment(), **env, MARK: str(self.state)},
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            process = Process(name, popen, log)
+            self._processes = [p for p in self._processes if p.running]
+            self._processes.append(process)
+        return process
+
+    def child_environment(self) -> dict[str, str]:
+        """What every container sees: this checkout's code and this sandbox as its AWS."""
+        dropped = ("AWS_", "SAGEMAKER_", "SM_", "API_", "MODEL_", "PYTEST_", "PERENNIAL_")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '/usr/bin:/bin')}",
+            "PYTHONPATH": str(CHECKOUT),
+            "PYTHONUNBUFFERED": "1",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def stop(self, process: Process, grace_s: float = 5) -> None:
+        """End the whole tree: SIGTERM to the group, after the grace SIGKILL to all that is left."""
+        try:
+            leader = psutil.Process(process.pid)
+            tree = [leader, *leader.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            tree = []
+        _signal_group(process.pid, signal.SIGTERM)
+        _, alive = psutil.wait_procs(tree, timeout=grace_s)
+        for left in alive:
+            with _gone_is_fine():
+                left.kill()
+        _signal_group(process.pid, signal.SIGKILL)
+        process.popen.wait()
+        with self._lock:
+            self._processes = [p for p in self._processes if p is not process]
+
+    def stop_all(self, grace_s: float = 5) -> None:
+        """End every child at the same time."""
+        self.stopping.set()
+        with self._lock:
+            left = list(self._processes)
+        threads = [threading.Thread(target=self.stop, args=(p, grace_s)) for p in left]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def end_leftovers(self) -> int:
+        """End what an earlier, killed sandbox of the same state folder left running."""
+        mark = f"{MARK}={self.state}".encode()
+        left = []
+        for process in psutil.process_iter():
+            try:
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environment.split(b"\0") and process.pid != os.getpid():
+                left.append(process)
+        for process in left:
+            with _gone_is_fine():
+                process.kill()
+        psutil.wait_procs(left, timeout=10)
+        return len(left)
+
+    def image_command(self, image: str) -> tuple[list[str], dict[str, str]]:
+        """ENTRYPOINT and ENV of the image's Dockerfile; raises UnknownImage with what is allowed."""
+        repository = image.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
+        for suffix, dockerfile in IMAGES.items():
+            if repository.endswith(suffix):
+                command, env = read_dockerfile(CHECKOUT / "infra" / "docker" / dockerfile)
+                return interpreter(command), env
+        raise UnknownImage(
+            f"image {image}: the repository {repository!r} does not exist;"
+            f" here a repository's name must end in {' or '.join(IMAGES)}"
+        )
+
+    def folder(self, *parts: str) -> Path:
+        """A folder below the state folder, made when missing."""
+        path = self.state.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def save(self, key: str, value: Any) -> None:
+        """Keep a small JSON document under a name; atomic."""
+        write_atomically(self.folder("documents") / f"{key}.json", json.dumps(value).encode())
+
+    def load(self, key: str) -> Any:
+        """The document, None when there is none."""
+        path = self.state / "documents" / f"{key}.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+
+def interpreter(command: list[str]) -> list[str]:
+    """`python` in an image is the interpreter that runs the sandbox."""
+    if command and command[0] in ("python", "python3"):
+        return [sys.executable, *command[1:]]
+    return command
+
+
+def read_dockerfile(path: Path) -> tuple[list[str], dict[str, str]]:
+    """The exec-form ENTRYPOINT and the ENV assignments of the last stage."""
+    command: list[str] = []
+    env: dict[str, str] = {}
+    text = path.read_text().replace("\\\n", " ")
+    for line in text.splitlines():
+        if line.startswith("FROM "):
+            command, env = [], {}
+        if not (found := _INSTRUCTION.match(line)):
+            continue
+        if found[1] == "ENTRYPOINT":
+            command = json.loads(found[2])
+        else:
+            env |= {name: value.strip('"') for name, value in _ASSIGNMENT.findall(found[2])}
+    return command, env
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """The whole content or the old one, also after a SIGKILL."""
+    temporary = path.with_name(f".{path.name}.{threading.get_ident()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+class _gone_is_fine:  # noqa: N801
+    """A process that ended by itself meanwhile needs no signal."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, psutil.NoSuchProcess | ProcessLookupError)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with _gone_is_fine():
+        os.killpg(pid, number)

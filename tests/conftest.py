@@ -1,0 +1,3 @@
+"""What every test may use; nothing heavy is imported here."""
+
+pytest_plugins = ["plugins.sandbox"]
