@@ -1,0 +1,109 @@
+"""The ledger in S3: every decision, append-only, each record chained to the one before by hash."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from tasks.errors import Conflict
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+FIRST = "0" * 64
+_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_ATTEMPTS = 50
+_LOOK_BACK = 50  # a step is repeated soon after it was done
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decision: who, what, why, with which evidence. `op_id` and `action` make it unique."""
+
+    at: str
+    actor: str
+    action: str
+    classifier: str
+    version: str
+    reason: str
+    op_id: str
+    evidence: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    seq: int
+    previous_hash: str
+    entry: Entry
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+
+def append(s3: "S3Client", bucket: str, folder: str, entry: Entry) -> Record:
+    """Add the entry at the end, once: the same op id and action are not written a second time."""
+    for _ in range(_ATTEMPTS):
+        tail = read(s3, bucket, folder, last=_LOOK_BACK)
+        for record in reversed(tail):
+            if (record.entry.op_id, record.entry.action) == (entry.op_id, entry.action):
+                return record
+        seq, before = (tail[-1].seq + 1, tail[-1].hash) if tail else (1, FIRST)
+        new = Record(seq, before, entry)
+        if _put(s3, bucket, folder, new):
+            return new
+    raise Conflict(f"s3://{bucket}/{folder}: lost the race for a place {_ATTEMPTS} times")
+
+
+def read(s3: "S3Client", bucket: str, folder: str, last: int | None = None) -> list[Record]:
+    """The records in order; only the `last` ones when asked."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/")
+    keys = sorted(found["Key"] for page in pages for found in page.get("Contents", []))
+    wanted = keys if last is None else keys[-last:]
+    return [_record(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in wanted]
+
+
+def verify(chain: list[Record]) -> str | None:
+    """Which record breaks the chain and how; None when it is whole.
+
+    Not covered: a last record that was changed or taken away, as nothing after it says its hash.
+    """
+    before = FIRST
+    for number, record in enumerate(chain, start=1):
+        if record.seq != number:
+            return f"record {number} is missing: number {record.seq} stands in its place"
+        if record.previous_hash != before:
+            return f"record {number} does not follow record {number - 1}: one of them was changed"
+        before = record.hash
+    return None
+
+
+def _put(s3: "S3Client", bucket: str, folder: str, record: Record) -> bool:
+    """False when the number was taken; a lost answer makes it look so, and then it is found."""
+    try:
+        s3.put_object(
+            Bucket=bucket,
+            Key=_key(folder, record.seq),
+            Body=record.to_bytes(),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _TAKEN:
+            return False
+        raise
+    return True
+
+
+def _key(folder: str, seq: int) -> str:
+    return f"{folder}/{seq:08d}.json"
+
+
+def _record(body: bytes) -> Record:
+    told = json.loads(body)
+    return Record(told["seq"], told["previous_hash"], Entry(**told["entry"]))
