@@ -1,3 +1,3 @@
 """What every test may use; nothing heavy is imported here."""
 
-pytest_plugins = ["plugins.sandbox"]
+pytest_plugins = ["plugins.bundles", "plugins.mlflow_server", "plugins.sandbox"]
