@@ -10,7 +10,6 @@ _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 5},
     connect_timeout=5,
     read_timeout=60,
-    user_agent_appid="perennial",
 )
 
 

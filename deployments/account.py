@@ -1,0 +1,93 @@
+"""Which account's environment this is, and what its bootstrap stack made there."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.adapters import aws, stacks
+from tasks.errors import BadInput
+
+TEMPLATE = Path("infra/cloudformation/bootstrap.yaml")
+
+
+class Account(BaseSettings):
+    """What a person chooses once; everything else is read from the bootstrap stack."""
+
+    model_config = SettingsConfigDict(env_prefix="PERENNIAL_", frozen=True)
+
+    project: str = Field("perennial", pattern=r"^[a-z][a-z0-9-]{1,19}$")
+    environment: str = Field("dev", pattern=r"^[a-z][a-z0-9-]{1,11}$")
+    bucket_suffix: str = Field("", description="makes bucket names unique in the world")
+    alert_email: str = Field("", description="who gets the alerts; empty: nobody subscribed yet")
+    vpc_id: str = ""
+    pool_type: Literal["process", "ecs"] = "process"
+    image_tag: str = Field("", description="tag of the pushed images; empty: the git commit")
+    mlflow_tracking_uri: str = Field(
+        "http://localhost:5000",
+        validation_alias="MLFLOW_TRACKING_URI",
+    )
+
+    @property
+    def stack(self) -> str:
+        return f"{self.project}-{self.environment}"
+
+    def create(self) -> dict[str, str]:
+        """Create or update the bootstrap stack; its outputs. Twice is the same as once."""
+        template = TEMPLATE.read_text("utf-8")
+        parameters = {
+            "Project": self.project,
+            "Environment": self.environment,
+            "BucketSuffix": self.bucket_suffix,
+            "AlertEmail": self.alert_email,
+        }
+        told = json.dumps([template, parameters], sort_keys=True)
+        return stacks.ensure(
+            aws.client("cloudformation"),
+            self.stack,
+            template,
+            parameters,
+            {"Project": self.project, "Environment": self.environment, "CostCenter": "ML-Team"},
+            hashlib.sha256(told.encode()).hexdigest(),
+        )
+
+    def job_environment(self) -> dict[str, str]:
+        """What every flow run finds in its environment; raises BadInput before `make bootstrap`."""
+        outputs = stacks.outputs(aws.client("cloudformation"), self.stack)
+        if outputs is None:
+            raise BadInput(f"there is no stack {self.stack} in this account: run make bootstrap")
+        commit = git_sha()
+        tag = self.image_tag or commit[:12]
+        return {
+            "PERENNIAL_PROJECT": self.project,
+            "PERENNIAL_ENVIRONMENT": self.environment,
+            "PERENNIAL_DATA_BUCKET": outputs["DataBucket"],
+            "PERENNIAL_MODELS_BUCKET": outputs["ModelsBucket"],
+            "PERENNIAL_LOGS_BUCKET": outputs["LogsBucket"],
+            "PERENNIAL_EXECUTION_ROLE_ARN": outputs["ExecutionRoleArn"],
+            "PERENNIAL_INSTANCE_PROFILE": outputs["InstanceProfile"],
+            "PERENNIAL_ALERT_TOPIC_ARN": outputs["AlertTopicArn"],
+            "PERENNIAL_TRAINING_IMAGE": f"{outputs['TrainingRepositoryUri']}:{tag}",
+            "PERENNIAL_SERVING_IMAGE": f"{outputs['ServingRepositoryUri']}:{tag}",
+            "PERENNIAL_VPC_ID": self.vpc_id,
+            "PERENNIAL_GIT_SHA": commit,
+            "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+            # Standard logging of these packages reaches the Prefect UI.
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,training",
+            "PREFECT_LOGGING_ROOT_LEVEL": "INFO",
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        }
+
+
+def git_sha() -> str:
+    """The commit that is checked out, `unknown` outside a git checkout."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or "unknown"

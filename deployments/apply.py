@@ -1,0 +1,93 @@
+"""Put work pool and deployments on the Prefect server; running it twice is the same as once."""
+
+import asyncio
+import copy
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.exceptions import ObjectNotFound
+from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
+
+from deployments.account import Account
+from tasks import classifiers
+
+POOL = "perennial"
+PREFECT = (sys.executable, "-m", "prefect")
+PLACE = "{classifier}"
+
+
+def main() -> int:
+    """Apply everything; the exit code of `prefect deploy`."""
+    names = classifiers.names(Path("classifiers"))
+    for name in names:
+        classifiers.load(name, Path("classifiers"))
+    account = Account()
+    asyncio.run(ensure_pool(account.pool_type, account.job_environment()))
+    wanted = expand(yaml.safe_load(Path("prefect.yaml").read_text("utf-8")), names)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
+        yaml.safe_dump(wanted, file)
+    try:
+        done = subprocess.run(
+            [*PREFECT, "--no-prompt", "deploy", "--all", "--prefect-file", file.name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        Path(file.name).unlink()
+    if done.returncode:
+        print(done.stdout + done.stderr, file=sys.stderr)
+        return done.returncode
+    made = ", ".join(sorted(full_name(deployment) for deployment in wanted["deployments"]))
+    print(f"deployed {made}")
+    return 0
+
+
+async def ensure_pool(kind: str, environment: dict[str, str]) -> None:
+    """The work pool exists and gives every run this environment."""
+    template = await get_default_base_job_template_for_infrastructure_type(kind)
+    assert template is not None, f"Prefect knows no work pool of type {kind}"
+    template["variables"]["properties"]["env"]["default"] = environment
+    if kind == "process":
+        template["variables"]["properties"]["working_dir"]["default"] = str(Path.cwd())
+    async with get_client() as client:
+        try:
+            await client.read_work_pool(POOL)
+        except ObjectNotFound:
+            pool = WorkPoolCreate(name=POOL, type=kind, base_job_template=template)
+            await client.create_work_pool(pool)
+        else:
+            await client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
+
+
+def expand(file: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The file with `{classifier}` deployments and schedules written out, one per classifier."""
+    deployments = []
+    for deployment in file["deployments"]:
+        if schedules := deployment.get("schedules"):
+            deployment["schedules"] = [each for item in schedules for each in spread(item, names)]
+        deployments += spread(deployment, names)
+    return {**file, "deployments": deployments}
+
+
+def spread(item: dict[str, Any], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One copy per classifier of what mentions `{classifier}`, else the item itself."""
+    text = json.dumps(item)
+    if PLACE not in text:
+        return [copy.deepcopy(item)]
+    return [json.loads(text.replace(PLACE, name)) for name in names]
+
+
+def full_name(deployment: dict[str, Any]) -> str:
+    return f"{deployment['entrypoint'].rsplit('.', 1)[-1]}/{deployment['name']}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployments.apply import expand, full_name
+from tasks import classifiers
+
+ROOT = Path(__file__).parents[2]
+NAMES = classifiers.names(ROOT / "classifiers")
+
+
+@pytest.fixture
+def written_out():
+    return expand(yaml.safe_load((ROOT / "prefect.yaml").read_text()), NAMES)
+
+
+def test_every_classifier_has_every_flow(written_out):
+    names = {full_name(deployment) for deployment in written_out["deployments"]}
+
+    assert names == {
+        "pipeline/weekly",
+        *(
+            f"{flow}/{name}"
+            for flow in ("pipeline", "ingest", "train", "evaluate", "deploy")
+            for name in NAMES
+        ),
+    }
+
+
+def test_the_weekly_run_takes_every_classifier_on_sunday_night(written_out):
+    weekly = next(item for item in written_out["deployments"] if item["name"] == "weekly")
+
+    assert {item["parameters"]["classifier"] for item in weekly["schedules"]} == set(NAMES)
+    assert {item["cron"] for item in weekly["schedules"]} == {"0 2 * * 0"}
+
+
+def test_every_deployment_runs_one_at_a_time(written_out):
+    assert all(item["concurrency_limit"]["limit"] == 1 for item in written_out["deployments"])
+
+
+def test_every_entrypoint_is_a_flow_that_takes_its_parameters(written_out):
+    for deployment in written_out["deployments"]:
+        module, _, name = deployment["entrypoint"].rpartition(".")
+        flow = getattr(import_module(module), name)
+
+        inspect.signature(flow.fn).bind_partial(**deployment.get("parameters", {}))
+        assert full_name(deployment).split("/")[0] == flow.name
+
+
+def test_a_new_classifier_file_is_all_that_a_new_deployment_needs():
+    file = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+
+    written_out = expand(file, ("spam",))
+
+    assert "pipeline/spam" in {full_name(item) for item in written_out["deployments"]}
