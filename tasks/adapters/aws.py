@@ -13,6 +13,13 @@ _CONFIG = Config(
 )
 
 
+# SSM's SendCommand has neither a name nor a token: sent again after a lost answer it runs twice.
+_ASKS_ONCE = frozenset({"ssm"})
+
+
 def client(service: str) -> Any:
     """A client of the AWS service, typed by the caller's annotation."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    config = _CONFIG
+    if service in _ASKS_ONCE:
+        config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+    return boto3.client(service, config=config)  # type: ignore[call-overload]
