@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,10 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from infra.sandbox import storage
+from infra.sandbox.calls import Environ, Start, Wsgi
+from infra.sandbox.faults import Gate, UnknownFault
+from infra.sandbox.snapshots import Saved, Snapshots
 from infra.sandbox.world import World
 
 HOST = "127.0.0.1"
@@ -31,7 +35,6 @@ MODULES = (
     "alarms",
     "stacks",
 )
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Admin:
@@ -41,7 +44,7 @@ class Admin:
         self.aws = aws
         self.world = world
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if not path.startswith("/_sandbox/"):
             return self.aws(environ, start)
@@ -50,7 +53,7 @@ class Admin:
         start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
-    def answer(self, method: str, what: str, environ: dict[str, Any]) -> tuple[str, Any]:
+    def answer(self, method: str, what: str, environ: Environ) -> tuple[str, Any]:
         faults = self.world.faults
         match method, what:
             case "GET", "health":
@@ -59,7 +62,10 @@ class Admin:
                 return "200 OK", faults.list()
             case "POST", "faults":
                 length = int(environ.get("CONTENT_LENGTH") or 0)
-                faults.add(json.loads(environ["wsgi.input"].read(length)))
+                try:
+                    faults.add(json.loads(environ["wsgi.input"].read(length)))
+                except UnknownFault as problem:
+                    return "400 Bad Request", {"error": str(problem)}
                 return "201 Created", faults.list()
             case "DELETE", "faults":
                 faults.clear()
@@ -82,13 +88,13 @@ def serve(port: int, state: Path) -> None:
     state.mkdir(parents=True, exist_ok=True)
     world = World(state.resolve())
     world.end_leftovers()
+    snapshots = Snapshots(world.state / "memory.pickle")
     modules = present_modules()
     for module in modules:
         module.install(world)
-    aws = DomainDispatcherApplication(create_backend_app)
-    server = make_server(
-        HOST, port, Admin(aws, world), threaded=True, request_handler=MotoRequestHandler
-    )
+    snapshots.load()
+    world.changed = lambda: keep(world, snapshots)
+    server = make_server(HOST, port, application(world), True, request_handler=Quiet)
     world.url = f"http://{HOST}:{server.port}"
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
@@ -101,6 +107,28 @@ def serve(port: int, state: Path) -> None:
         for module in reversed(modules):
             getattr(module, "shutdown", lambda _: None)(world)
         world.stop_all()
+        world.changed()
+
+
+def keep(world: World, snapshots: Snapshots) -> None:
+    """All that changed outside a request's own hooks."""
+    files = storage.store(world)
+    files.write_buckets()
+    files.flush()
+    snapshots.save()
+
+
+def application(world: World) -> Wsgi:
+    """From the outside in: admin routes, faults, what makes state durable, moto."""
+    moto = DomainDispatcherApplication(create_backend_app)
+    durable = Saved(storage.Durable(moto, storage.store(world)), world)
+    return Admin(Gate(durable, world.faults, world.stopping), world)
+
+
+class Quiet(MotoRequestHandler):
+    """Thousands of requests a minute need no line each; `/_sandbox/calls` has them."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
 
 def main() -> None:

@@ -1,9 +1,11 @@
 """
 The one object that the sandbox's modules share: folder, address, processes, small documents.
 
-How state survives. After every mutating API call, and whenever a module calls `world.changed()`,
-all of moto's backends (every service) are pickled atomically into the state folder and are there
-again before `restore(world)` runs (`snapshots.py`). So a module keeps what must survive as plain
+How state survives. After every mutating API call, and whenever a module calls `world.changed()`
+(a thread that changed moto's objects outside a request), all of moto's backends of every service
+are pickled atomically into the state folder; they are there again before `restore(world)` runs
+(`snapshots.py`). S3 objects are files (`storage.py`), and so is what in-process writers put
+there, once they call `world.changed()`. So a module keeps what must survive as plain
 attributes of moto's own objects, or in `world.save`, and nothing else; it keeps threads, locks,
 sockets and processes out of moto's objects and starts them again in `restore`.
 A handler must not call the sandbox over HTTP while it holds a lock that another handler needs.
@@ -28,6 +30,7 @@ from infra.sandbox.faults import Faults
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+ACCOUNT = "123456789012"
 MARK = "PERENNIAL_SANDBOX"
 IMAGES = {"-training": "training.Dockerfile", "-serving": "serving.Dockerfile"}
 _INSTRUCTION = re.compile(r"^(ENV|ENTRYPOINT)\s+(.+)$")
@@ -73,7 +76,7 @@ class World:
     def spawn(
         self, name: str, command: list[str], env: dict[str, str], cwd: Path, log: Path
     ) -> Process:
-        """Start a marked child in its own session; `env` goes over the sandbox's own environment."""
+        """Start a marked child in its own session; `env` goes over `child_environment`."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, log.open("ab") as out:
             if self.stopping.is_set():
@@ -154,7 +157,7 @@ class World:
         return len(left)
 
     def image_command(self, image: str) -> tuple[list[str], dict[str, str]]:
-        """ENTRYPOINT and ENV of the image's Dockerfile; raises UnknownImage with what is allowed."""
+        """ENTRYPOINT and ENV of the image's Dockerfile, or UnknownImage with what is allowed."""
         repository = image.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         for suffix, dockerfile in IMAGES.items():
             if repository.endswith(suffix):
