@@ -109,7 +109,7 @@ def serving(endpoint: Any) -> set[str]:
 
 
 def shift(sagemaker: Any, place: Place, endpoint: Any, chosen: set[str]) -> str:
-    """All traffic to the chosen variants: ask, and wait until those weights are the current ones."""
+    """All traffic to the chosen variants; waits until those weights are the current ones."""
     wanted = {name: float(name in chosen) for name in weights(endpoint)}
     if weights(endpoint) == wanted:
         return _told(wanted)
