@@ -1,0 +1,149 @@
+"""The whole loop once, watched: run the pipeline, ask the endpoint, tell what happened."""
+
+import asyncio
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from prefect.settings import get_current_settings
+from pydantic_settings import BaseSettings
+
+from deployments import predict, watch
+from deployments.account import Account
+from tasks.adapters import aws, journal, verdicts
+from tasks.records import Release, Verdict
+
+TEXTS = {
+    "news": (
+        "Stocks rallied after the central bank kept interest rates unchanged",
+        "The striker scored twice as the home team won the cup final",
+        "Scientists released new software that speeds up the discovery of proteins",
+    ),
+    "genre": (
+        "A lone gunslinger rides into a frontier town to face the outlaw who killed his brother.",
+        "This film follows three farmers over one year and interviews the people they feed.",
+        "A family moves into an old house where something in the cellar whispers at night.",
+    ),
+    "sentiment": (
+        "a warm , funny and moving film from the first minute to the last",
+        "a dull script and wooden actors make this two hours of boredom",
+        "i would watch it again tomorrow",
+    ),
+}
+TEXTS_OF_OTHERS = ("This is the first text.", "And here comes the second one.", "A third.")
+LIMIT_S = 3600
+
+
+class Demo(BaseSettings):
+    """What the Makefile passes on."""
+
+    classifier: str = "news"
+    data: str = ""
+    target: str = "ec2"
+
+    @property
+    def source(self) -> str:
+        if not self.data:
+            return f"sample://{self.classifier}?rows=2500&seed=7"
+        return self.data if "://" in self.data else str(Path(self.data).resolve())
+
+    def parameters(self) -> dict[str, Any]:
+        """A small run that needs no hub: the offline base model on real or generated rows."""
+        return {
+            "classifier": self.classifier,
+            "source": self.source,
+            "sample_size": 4000,
+            "training": {
+                "base_model": "offline",
+                "epochs": 2,
+                "max_length": 64,
+                "batch_size": 16,
+                "learning_rate": 1e-4,
+            },
+            "rollout": {"target": self.target},
+        }
+
+
+def main() -> int:
+    """0 when the model is served and answers."""
+    demo = Demo()
+    started = time.monotonic()
+    name = f"pipeline/{demo.classifier}"
+    print(f"\n$ prefect deployment run '{name}'   (source {demo.source})\n", flush=True)
+    run = asyncio.run(watch.run_and_print(name, demo.parameters(), LIMIT_S))
+    server = str(get_current_settings().api.url).removesuffix("/api")
+    page = f"{server}/runs/flow-run/{run.id}"
+    if run.state is None or not run.state.is_completed():
+        why = run.state.message if run.state else "it never started"
+        print(f"\nthe pipeline did not complete: {why}\n  its page: {page}", file=sys.stderr)
+        print("  the servers: make status; their logs: .perennial/logs/", file=sys.stderr)
+        return 1
+    endpoint = ask(demo)
+    account = Account()
+    release, verdict = outcome(account, demo.classifier)
+    tell(release, verdict, endpoint, time.monotonic() - started)
+    print(f"\nPrefect run   {page}\nMLflow        {account.mlflow_tracking_uri}/#/models")
+    if demo.target == "ec2":
+        print(f"API           {endpoint}/docs")
+    print(
+        f"\nask it: make predict CLASSIFIER={demo.classifier} TEXT='...'   stop it all: make down"
+    )
+    return 0
+
+
+def ask(demo: Demo) -> str:
+    """Send three texts the way a caller would and show the answers; where they were sent."""
+    texts = TEXTS.get(demo.classifier, TEXTS_OF_OTHERS)
+    print()
+    if demo.target != "ec2":
+        for text in texts:
+            print(f"InvokeEndpoint {json.dumps(text)}\n{predict.ask(demo.classifier, text)}")
+        return f"SageMaker endpoint {Account().stack}-{demo.classifier}"
+    endpoint = predict.url(demo.classifier)
+    for text in texts:
+        command = ["curl", "-sS", "--fail-with-body", "--max-time", "30", f"{endpoint}/predict"]
+        command += ["-H", "Content-Type: application/json", "-d", json.dumps({"text": text})]
+        print(f"$ {shlex.join(command)}", flush=True)
+        subprocess.run(command, check=True)
+        print()
+    return endpoint
+
+
+def outcome(account: Account, classifier: str) -> tuple[Release, Verdict]:
+    """What the journal and the verdict say now."""
+    bucket = account.job_environment()["PERENNIAL_MODELS_BUCKET"]
+    key = f"releases/{account.environment}/{classifier}/journal.json"
+    s3 = aws.client("s3")
+    release = journal.read(s3, bucket, key)
+    assert release is not None
+    assert release.champion is not None
+    verdict = verdicts.read(s3, bucket, classifier, release.champion.bundle_digest)
+    assert verdict is not None
+    return release, verdict
+
+
+def tell(release: Release, verdict: Verdict, endpoint: str, seconds: float) -> None:
+    """A short table of what happened."""
+    assert release.champion is not None
+    previous = release.previous.version if release.previous else "none"
+    rows = {
+        "snapshot": verdict.snapshot_sha256[:12],
+        "version": f"{verdict.version} (previous: {previous})",
+        "bundle": verdict.bundle_digest[:12],
+        **{name: f"{value:.3f}" for name, value in verdict.numbers.items()},
+        "verdict": f"{verdict.outcome}: {verdict.reasons[0]}",
+        "endpoint": endpoint,
+        "release": f"{release.state}, generation {release.generation}",
+        "took": f"{seconds:.0f} s",
+    }
+    print()
+    for name, value in rows.items():
+        print(f"{name:<22} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Ask a classifier's live endpoint, as `make predict` does."""
+
+import json
+import sys
+from typing import Any
+
+import httpx
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+from deployments.account import Account
+from tasks.adapters import aws, journal
+from tasks.errors import NotFound, ProjectError
+
+
+class Question(BaseSettings):
+    """What the Makefile passes on."""
+
+    classifier: str = Field(min_length=1)
+    text: str = Field(min_length=1)
+
+
+def main() -> int:
+    """Print the answer as JSON; 1 with one clear line when nothing serves."""
+    question = Question()
+    try:
+        print(json.dumps(ask(question.classifier, question.text), indent=1))
+    except ProjectError as error:
+        print(f"make predict: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def ask(classifier: str, text: str) -> dict[str, Any]:
+    """The answer of whatever target the release journal says is live."""
+    account = Account()
+    found = journal.read(
+        aws.client("s3"),
+        account.job_environment()["PERENNIAL_MODELS_BUCKET"],
+        f"releases/{account.environment}/{classifier}/journal.json",
+    )
+    if found is None or found.champion is None:
+        raise NotFound(
+            f"nothing serves {classifier} in {account.environment}: "
+            f"run prefect deployment run 'pipeline/{classifier}'"
+        )
+    if found.champion.target == "ec2":
+        answer = httpx.post(f"{url(classifier)}/predict", json={"text": text}, timeout=30)
+        answer.raise_for_status()
+        return dict(answer.json())
+    invoked = aws.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=f"{account.stack}-{classifier}",
+        ContentType="application/json",
+        Body=json.dumps({"text": text}),
+    )
+    return dict(json.loads(invoked["Body"].read()))
+
+
+def url(classifier: str) -> str:
+    """The public URL of the classifier's EC2 stack."""
+    name = f"{Account().stack}-{classifier}-ec2"
+    found = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    return str(next(one["OutputValue"] for one in found if one["OutputKey"] == "EndpointUrl"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
