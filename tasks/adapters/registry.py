@@ -23,6 +23,9 @@ _EVIDENCE = ("classifier", "bundle_digest", "snapshot_sha256", "job_name")
 
 def client(tracking_uri: str) -> MlflowClient:
     """A client of the server that tracks runs and holds the registry."""
+    # sagemaker-mlflow, a plugin that comes with the SDK, warns on every call to a server that is
+    # not an ARN.
+    logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 

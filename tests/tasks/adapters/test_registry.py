@@ -1,0 +1,117 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from tasks.adapters import registry
+from tasks.errors import NotFound
+from tasks.records import ModelVersion
+
+TAGS = {"training_date": "2026-01-02", "accuracy": "0.91", "approval_status": "pending"}
+
+
+@pytest.fixture
+def client(mlflow_server: str) -> MlflowClient:
+    return registry.client(mlflow_server)
+
+
+@pytest.fixture
+def trained(client: MlflowClient, request: pytest.FixtureRequest) -> ModelVersion:
+    """A version that is not registered yet; every test has its own model."""
+    run = client.create_run("0")
+    return ModelVersion(
+        classifier="news",
+        name=f"model-{run.info.run_id[:12]}",
+        version="",
+        run_id=run.info.run_id,
+        bundle_uri="s3://models/training/job-1/output/model.tar.gz",
+        bundle_digest="d" * 64,
+        snapshot_sha256="5" * 64,
+        job_name="job-1",
+    )
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return registry.client("http://127.0.0.1:9")
+
+
+def test_registering_tells_everything_about_the_version(client, trained):
+    version = registry.register(client, trained, TAGS)
+
+    assert version.version == "1"
+    assert version.bundle_uri == trained.bundle_uri
+    assert registry.get_version(client, trained.name, "1") == version
+    tags = registry.get_tags(client, trained.name, "1")
+    assert tags == TAGS | {
+        "classifier": "news",
+        "bundle_digest": "d" * 64,
+        "snapshot_sha256": "5" * 64,
+        "job_name": "job-1",
+    }
+
+
+def test_registering_the_same_job_twice_leaves_one_version(client, trained):
+    first = registry.register(client, trained, TAGS)
+    second = registry.register(client, trained, TAGS)
+
+    assert first == second
+    assert len(client.search_model_versions(f"name='{trained.name}'")) == 1
+
+
+def test_a_create_whose_answer_was_lost_leaves_one_version(client, trained, monkeypatch):
+    once = client.create_model_version
+    monkeypatch.setattr(
+        client, "create_model_version", lambda **words: (once(**words), once(**words))
+    )
+
+    version = registry.register(client, trained, TAGS)
+
+    assert version.version == "1"
+    assert len(client.search_model_versions(f"name='{trained.name}'")) == 1
+
+
+def test_an_alias_finds_its_version(client, trained):
+    version = registry.register(client, trained, TAGS)
+
+    registry.set_alias(client, trained.name, "champion", "1")
+
+    assert registry.get_by_alias(client, trained.name, "champion") == version
+    assert registry.get_by_alias(client, trained.name, "previous") is None
+    registry.delete_alias(client, trained.name, "champion")
+    assert registry.get_by_alias(client, trained.name, "champion") is None
+
+
+def test_a_model_that_is_not_there_has_no_champion(client):
+    assert registry.get_by_alias(client, "never-seen", "champion") is None
+
+
+def test_a_registry_that_does_not_answer_is_not_no_champion(no_server):
+    with pytest.raises(MlflowException, match="Connection refused"):
+        registry.get_by_alias(no_server, "news", "champion")
+
+
+def test_a_version_registered_by_hand_is_refused(client, trained):
+    client.create_registered_model(trained.name)
+    client.create_model_version(trained.name, trained.bundle_uri, await_creation_for=0)
+
+    with pytest.raises(NotFound, match=r"version 1 has no tag classifier, bundle_digest"):
+        registry.get_version(client, trained.name, "1")
+
+
+def test_a_version_that_is_not_there_is_named(client, trained):
+    registry.register(client, trained, TAGS)
+
+    with pytest.raises(NotFound, match="has no version 9"):
+        registry.get_version(client, trained.name, "9")
+
+
+def test_an_evaluation_is_on_the_run(client, trained, tmp_path):
+    registry.log_evaluation(client, trained.run_id, {"accuracy": 0.9}, '{"rows": 200}')
+
+    assert client.get_run(trained.run_id).data.metrics == {"evaluation.accuracy": 0.9}
+    found = client.download_artifacts(trained.run_id, "evaluation.json", str(tmp_path))
+    assert Path(found).read_text() == '{"rows": 200}'
