@@ -1,0 +1,152 @@
+"""The two commands of the README, run as a newcomer runs them, on real rows."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import boto3
+import httpx
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+REAL = Path(os.environ.get("PERENNIAL_SHARED_DATA", ROOT.parent / "shared" / "data")) / "ag_news"
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not REAL.is_dir(), reason=f"the real AG News rows are not at {REAL}"),
+]
+
+
+def make(*arguments, state, timeout):
+    """Run make as a person does, from the repository root."""
+    return subprocess.run(
+        ["make", *arguments, f"STATE={state}"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stack")
+    yield folder
+    make("down", state=folder, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def demo(state):
+    done = make("demo", f"DATA={REAL}", state=state, timeout=800)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture
+def stack(state, demo, monkeypatch):
+    """The running stack's environment in this process; the session's own comes back after."""
+    for line in (state / "stack.env").read_text().splitlines():
+        name, _, value = line.partition("=")
+        monkeypatch.setenv(name, shlex.split(value)[0])
+
+
+@pytest.fixture
+def endpoint(stack):
+    stacks = boto3.client("cloudformation").describe_stacks(StackName="perennial-dev-news-ec2")
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks["Stacks"][0]["Outputs"]}
+    return outputs["EndpointUrl"]
+
+
+def training_jobs():
+    return boto3.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+
+
+def test_the_demo_tells_what_happened(demo):
+    assert "PASS: accuracy 0." in demo
+    assert "epoch 1/" in demo
+    assert demo.count('"prediction"') == 3
+
+
+def test_the_endpoint_keeps_the_contract_to_the_letter(endpoint):
+    answer = httpx.post(f"{endpoint}/predict", json={"text": "The striker scored twice"})
+
+    body = answer.json()
+    assert answer.status_code == 200
+    assert list(body) == [
+        "prediction",
+        "confidence",
+        "model_version",
+        "processing_time",
+        "timestamp",
+    ]
+    assert body["prediction"] == "Sports"
+    assert isinstance(body["confidence"], float)
+    assert body["model_version"] == answer.headers["X-Model-Version"]
+    assert isinstance(body["processing_time"], float)
+    assert body["timestamp"].endswith("Z")
+
+
+def test_the_endpoint_answers_the_list_contract_too(endpoint):
+    body = httpx.post(f"{endpoint}/predict", json={"data": "The striker scored twice"}).json()
+
+    assert list(body) == ["main_category", "probabilities"]
+    assert body["main_category"][0] == "Sports"
+    assert len(body["main_category"]) == len(body["probabilities"]) == 3
+    assert body["probabilities"] == sorted(body["probabilities"], reverse=True)
+
+
+def test_running_it_again_repeats_nothing(demo, endpoint, state):
+    jobs = training_jobs()
+
+    again = make("demo", f"DATA={REAL}", state=state, timeout=400)
+
+    assert again.returncode == 0, again.stdout[-4000:]
+    assert training_jobs() == jobs
+    assert len(MlflowClient().search_model_versions("name='bert-news-classifier'")) == 1
+
+
+def test_what_was_serving_serves_again_after_the_sandbox_was_killed(endpoint, state):
+    health = httpx.get(os.environ["AWS_ENDPOINT_URL"] + "/_sandbox/health").json()
+
+    os.kill(health["pid"], signal.SIGKILL)
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.post(f"{endpoint}/predict", json={"text": "The striker scored twice"})
+        except httpx.TransportError:
+            time.sleep(1)
+            continue
+        if answer.status_code == 200:
+            break
+        time.sleep(1)
+    assert answer.json()["prediction"] == "Sports"
+
+
+def test_down_leaves_no_process(demo, state):
+    done = make("down", state=state, timeout=120)
+
+    assert done.returncode == 0
+    marks = {str(state), str(state / "sandbox")}
+    left = [
+        process.cmdline()
+        for process in psutil.process_iter()
+        if marks & set(environment(process).values())
+    ]
+    assert left == [], json.dumps(left)
+
+
+def environment(process):
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
