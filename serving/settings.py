@@ -1,0 +1,72 @@
+"""The endpoint's only reader of the environment."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BadSettings(Exception):
+    """A variable that a person must mend; names it, its value and what is allowed."""
+
+
+class ServingSettings(BaseSettings):
+    """What one endpoint serves, where, and how much it takes; each field is a variable."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, env_ignore_empty=True)
+
+    model_path: Path = Field(Path("/opt/ml/model"), description="folder of the bundle")
+    tokenizer_path: Path | None = Field(None, description="may only name the bundle's own")
+    labels_path: Path | None = Field(None, description="may only name the bundle's own")
+    model_name: str = Field("", max_length=128, description="empty: the bundle's classifier")
+    model_version: str = Field("unversioned", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+    api_host: str = Field("0.0.0.0", min_length=1)  # nosec B104: a container's only way to be reached
+    api_port: int = Field(
+        8000,
+        ge=1,
+        le=65535,
+        validation_alias=AliasChoices("SAGEMAKER_BIND_TO_PORT", "API_PORT"),
+    )
+    api_workers: int = Field(1, ge=1, le=64, description="processes that each hold the model")
+    batch_size: int = Field(32, ge=1, le=1024, description="requests answered in one go")
+    max_chars: int = Field(20_000, ge=1, le=1_000_000, description="of one text")
+    max_texts: int = Field(128, ge=1, le=10_000, description="of one batch request")
+    max_body_bytes: int = Field(2**20, ge=1024, le=2**26)
+    request_timeout_s: float = Field(30, gt=0, le=600)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _only_the_bundles_own(self) -> Self:
+        # A tokenizer or label file from elsewhere would escape the digest that was evaluated.
+        for name, own in (
+            ("tokenizer_path", "tokenizer.json"),
+            ("labels_path", "label_mappings.json"),
+        ):
+            path: Path | None = getattr(self, name)
+            if path is not None and path not in (self.model_path, self.model_path / own):
+                raise ValueError(
+                    f"{name.upper()}={path} is not in the bundle: unset it,"
+                    f" {self.model_path / own} is used"
+                )
+        return self
+
+
+def read() -> ServingSettings:
+    """The settings that the environment gives, or BadSettings in one line."""
+    try:
+        return ServingSettings()
+    except ValidationError as error:
+        raise BadSettings("; ".join(map(_line, error.errors()))) from error
+
+
+def _line(problem: object) -> str:
+    assert isinstance(problem, dict)  # nosec B101: narrows pydantic's ErrorDetails
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return f"{str(problem['loc'][0]).upper()}={problem['input']}: {problem['msg']}"
