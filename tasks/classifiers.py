@@ -46,8 +46,11 @@ class Files(_Section):
     format: Literal["triple-colon", "csv", "tsv", "jsonl"]
     columns: tuple[str, ...] = Field(min_length=2, description="in order; names of keys for jsonl")
     label: str
-    text: tuple[str, ...] = Field(min_length=1, description="columns joined with a space")
+    text: tuple[str, ...] = Field(
+        min_length=1, description="columns joined with a space; the last one must not be empty"
+    )
     id: str = Field("", description="column that identifies a row; empty: none")
+    header: bool = Field(False, description="the first record names the columns, in any order")
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
     train: str = Field(description="file name or pattern in a folder, S3 prefix")
     test: str = Field("", description="same, empty: the test split is cut from train")
@@ -70,6 +73,19 @@ class Hub(_Section):
     train: str = "train"
     test: str = "test"
     codes: dict[str, str] = {}
+
+    @property
+    def files(self) -> Files:
+        """The same rows as JSON lines, the shape that hub and sample rows are kept in here."""
+        return Files(
+            format="jsonl",
+            columns=tuple(dict.fromkeys((*self.text, self.label))),
+            label=self.label,
+            text=self.text,
+            train=self.train,
+            test=self.test,
+            codes=self.codes,
+        )
 
 
 class Data(_Section):

@@ -1,0 +1,48 @@
+"""Raw rows into a snapshot that never changes."""
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from tasks.data import (
+    fetch,
+    load_classifier,
+    prepare,
+    publish_report,
+    workspace,
+    write_snapshot,
+)
+from tasks.records import Snapshot
+from tasks.settings import Settings
+
+ClassifierName = Annotated[
+    str, Field(description="A file in classifiers/: news, genre, sentiment or your own")
+]
+DataSource = Annotated[
+    str | None,
+    Field(
+        description="A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or"
+        " sample://NAME?rows=3000&seed=7&drifted=1. Empty: the source of the classifier file"
+    ),
+]
+SampleSize = Annotated[
+    int | None,
+    Field(ge=20, description="Most training rows used. Empty: sample_size of the classifier file"),
+]
+
+
+@flow(name="ingest", flow_run_name="ingest {classifier}")
+def ingest(
+    classifier: ClassifierName, source: DataSource = None, sample_size: SampleSize = None
+) -> Snapshot:
+    """Clean and split the rows of a source and keep them in S3 under the hash of their content."""
+    settings = Settings()
+    chosen = load_classifier(classifier, settings.classifiers_dir)
+    origin = source or chosen.data.source
+    with workspace() as folder:
+        fetched = fetch(chosen, origin, folder)
+        prepared = prepare(chosen, origin, fetched, folder, sample_size)
+        snapshot = write_snapshot(settings.data_bucket, prepared)
+        publish_report(prepared, snapshot)
+    return snapshot
