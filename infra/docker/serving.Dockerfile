@@ -1,0 +1,30 @@
+# The endpoint, for SageMaker and EC2 alike. Build from the repository root:
+#   docker build -f infra/docker/serving.Dockerfile -t perennial-serving .
+# The model is not in the image: it is mounted at /opt/ml/model.
+FROM python:3.11-slim AS build
+RUN pip install --no-cache-dir "uv==0.13.8"
+WORKDIR /build
+COPY pyproject.toml requirements.lock ./
+# Of the training group only what loads a bundle; torch without CUDA is 2 GB smaller.
+RUN uv pip install --no-cache --prefix /install --python /usr/local/bin/python \
+        --torch-backend cpu --constraint requirements.lock --group serving \
+        torch transformers safetensors pydantic
+
+FROM python:3.11-slim
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    MODEL_PATH=/opt/ml/model \
+    API_HOST=0.0.0.0 \
+    API_PORT=8080
+COPY --from=build /install /usr/local
+WORKDIR /opt/perennial
+COPY training training
+COPY serving serving
+# Importable from any working directory, without touching PYTHONPATH.
+RUN echo /opt/perennial > /usr/local/lib/python3.11/site-packages/perennial.pth
+# No USER: SageMaker hosting needs root in its container. On EC2 the deploy document runs this image
+# with --user 1000:1000, without capabilities and with a read-only root.
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/ping', timeout=4)"]
+ENTRYPOINT ["python", "-m", "serving.app"]
