@@ -1,0 +1,42 @@
+"""What flow tests share: one Prefect server for all of them, and an environment in the sandbox."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+BUCKETS = ("perennial-data-test", "perennial-models-test", "perennial-logs-test")
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A real Prefect server with an empty database, for the whole test session."""
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture
+def settings_env(sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that `tasks.settings.Settings` reads, and the buckets that they name."""
+    s3 = boto3.client("s3")
+    for bucket in BUCKETS:
+        s3.create_bucket(Bucket=bucket)
+    images = "123456789012.dkr.ecr.us-east-1.amazonaws.com/perennial"
+    for name, value in {
+        "PERENNIAL_ENVIRONMENT": "test",
+        "PERENNIAL_DATA_BUCKET": BUCKETS[0],
+        "PERENNIAL_MODELS_BUCKET": BUCKETS[1],
+        "PERENNIAL_LOGS_BUCKET": BUCKETS[2],
+        "PERENNIAL_EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/perennial-test",
+        "PERENNIAL_INSTANCE_PROFILE": "perennial-test",
+        "PERENNIAL_ALERT_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:perennial-test",
+        "PERENNIAL_TRAINING_IMAGE": f"{images}-training:test",
+        "PERENNIAL_SERVING_IMAGE": f"{images}-serving:test",
+        "PERENNIAL_CLASSIFIERS_DIR": str(CHECKOUT / "classifiers"),
+        "PERENNIAL_TEMPLATES_DIR": str(CHECKOUT / "infra/cloudformation"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }.items():
+        monkeypatch.setenv(name, value)
