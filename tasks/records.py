@@ -108,7 +108,7 @@ class Place:
     vpc_id: str
     instance_type: str
     max_chars: int
-    journal_bucket: str
+    models_bucket: str
 
     @property
     def prefix(self) -> str:

@@ -1,0 +1,41 @@
+"""Steps that tell people."""
+
+import logging
+
+from botocore.exceptions import BotoCoreError, ClientError
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from tasks.adapters import alerts, aws
+from tasks.records import Place, Served
+
+log = logging.getLogger(__name__)
+
+
+@task(cache_policy=NO_CACHE)
+def notify(topic_arn: str, subject: str, message: str) -> bool:
+    """Tell the topic's subscribers. What was done stays done when nobody can be told: it warns."""
+    try:
+        alerts.notify(aws.client("sns"), topic_arn, subject, message)
+    except (ClientError, BotoCoreError) as error:
+        log.warning("nobody was told %r over %s: %s", subject, topic_arn, error)
+        return False
+    return True
+
+
+@task(cache_policy=NO_CACHE)
+def publish_table(key: str, title: str, rows: dict[str, str]) -> None:
+    """Show what happened as a two-column table in Prefect; the newest run's is on top."""
+    lines = [
+        f"| {name} | {' '.join(told.split()).replace('|', '/')} |" for name, told in rows.items()
+    ]
+    table = "\n".join(["| step | what happened |", "|---|---|", *lines])
+    create_markdown_artifact(key=key, markdown=f"# {title}\n\n{table}\n", description=title)
+
+
+def tell_failure(place: Place, wanted: Served, told: dict[str, str], reason: str) -> None:
+    """One message and one table for a release that failed."""
+    title = f"Release of {place.classifier} version {wanted.version} did not complete"
+    publish_table(f"deploy-{place.classifier}", title, {**told, "failed": reason})
+    notify(place.topic_arn, title, reason)

@@ -1,0 +1,55 @@
+"""Steps that write decisions into the ledger: who, what, why, with which evidence."""
+
+from datetime import UTC, datetime
+
+from prefect.runtime import flow_run
+
+from tasks.adapters import aws, ledger
+from tasks.policy import releases
+from tasks.records import Place, Release, Served
+from tasks.retries import live
+
+
+def holder() -> str:
+    """This attempt of this flow run; what the journal and the ledger call it."""
+    return f"flow run {flow_run.id} attempt {flow_run.run_count}"
+
+
+@live
+def record_start(place: Place, release: Release, wanted: Served, why: str) -> str:
+    """Who starts this release and why it may go out; an override's reason stands here."""
+    record, _ = append(
+        place, "started", release.op_id, wanted, why, {"replaces": _version(release.champion)}
+    )
+    return f"ledger record {record.seq}"
+
+
+@live
+def record_released(place: Place, release: Release, wanted: Served, why: str) -> bool:
+    """Write the commit into the ledger, once; whether it was not there yet."""
+    if release.state != releases.LIVE:
+        return False  # the journal's last operation was another release, which was put back
+    evidence = {"generation": str(release.generation), "replaced": _version(release.previous)}
+    return append(place, "released", release.op_id, wanted, why, evidence)[1]
+
+
+def append(
+    place: Place, action: str, op_id: str, wanted: Served, reason: str, evidence: dict[str, str]
+) -> tuple[ledger.Record, bool]:
+    entry = ledger.Entry(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        actor=holder(),
+        action=action,
+        classifier=place.classifier,
+        version=wanted.version,
+        reason=reason,
+        op_id=op_id,
+        evidence={"bundle": wanted.bundle_digest, "target": wanted.target, **evidence},
+    )
+    folder = f"{place.releases}/ledger"
+    record = ledger.append(aws.client("s3"), place.models_bucket, folder, entry)
+    return record, record.entry == entry
+
+
+def _version(served: Served | None) -> str:
+    return served.version if served else "nothing"
