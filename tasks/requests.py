@@ -8,7 +8,7 @@ Found = Literal["new", "running", "completed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Workplace:
     """Where jobs of one environment run and what they may use."""
 
     project: str

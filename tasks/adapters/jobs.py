@@ -19,6 +19,7 @@ Request = TrainingRequest | ProcessingRequest
 
 GROUPS = {"training": "/aws/sagemaker/TrainingJobs", "processing": "/aws/sagemaker/ProcessingJobs"}
 
+_WORDS = 15
 _UNSEEN_S = 60  # a job just made may be unknown to the next read
 _RUNNING = frozenset({"InProgress", "Stopping"})
 
@@ -106,6 +107,18 @@ def wait(
                 " starting the flow again waits for the same job"
             )
         sleep(poll_s)
+
+
+def failure(kind: Kind, status: Status, where: str, last_lines: list[str]) -> JobFailed:
+    """The error that tells how the job ended, its last words, and what to do next."""
+    group, stream = where.split(" ", 1)
+    words = "".join(f"\n  {line}" for line in last_lines[-_WORDS:]) or " none"
+    return JobFailed(
+        f"{kind} job {status.name} {status.state}: {status.reason or 'no reason given'}\n"
+        f"last lines of its log:{words}\n"
+        f"whole log: aws logs tail {group} --log-stream-name-prefix {stream} --since 2d\n"
+        "next: mend the cause and start the flow again; it makes a new attempt"
+    )
 
 
 def _create(sagemaker: "SageMakerClient", request: Request, kind: Kind, name: str) -> bool:

@@ -3,12 +3,12 @@
 from tasks.classifiers import Classifier, Training
 from tasks.policy.names import attempts, cost_tags, digest
 from tasks.records import ModelVersion, Snapshot
-from tasks.requests import Place, ProcessingRequest, TrainingRequest
+from tasks.requests import ProcessingRequest, TrainingRequest, Workplace
 
 _EVALUATION_RUNTIME_S = 3600
 
 
-def training_request(config: Classifier, snapshot: Snapshot, place: Place) -> TrainingRequest:
+def training_request(config: Classifier, snapshot: Snapshot, place: Workplace) -> TrainingRequest:
     """The job that trains `config` on `snapshot`.
 
     All that can change the model is in the digest. Where MLflow listens is not.
@@ -58,7 +58,7 @@ def evaluation_request(
     challenger: ModelVersion,
     champion: ModelVersion | None,
     snapshot: Snapshot,
-    place: Place,
+    place: Workplace,
 ) -> ProcessingRequest:
     """The job that scores challenger and champion on the test split of `snapshot`."""
     entrypoint = ("python", "-m", "training.evaluate")

@@ -1,0 +1,57 @@
+"""The gate before release: challenger and champion on the same test rows."""
+
+import sys
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from tasks.data import load_classifier
+from tasks.gates import (
+    already_champion,
+    approve_package,
+    demand_pass,
+    find_champion,
+    judge,
+    publish_verdict,
+    read_evaluation,
+    record_verdict,
+    tag_version,
+)
+from tasks.jobs import find_snapshot, follow_evaluation, start_evaluation, workplace
+from tasks.records import Verdict
+from tasks.releases import choose_version
+from tasks.settings import Settings
+
+ClassifierName = Annotated[str, Field(description="A file in classifiers/: news, genre ...")]
+Version = Annotated[str | None, Field(description="Registered version. Empty: the challenger")]
+
+
+@flow(name="evaluate", flow_run_name="evaluate {classifier}")
+def evaluate(classifier: ClassifierName, version: Version = None) -> Verdict:
+    """Judge a version by the code that serves; GateFailed unless it passes, once all is recorded.
+
+    Evaluating again uses the finished job and comes to the same verdict.
+    """
+    settings = Settings()
+    config = load_classifier(classifier, settings.classifiers_dir)
+    mlflow_uri, place = settings.mlflow_tracking_uri, workplace(settings)
+    challenger = choose_version(mlflow_uri, config.registered_model, version)
+    champion = find_champion(mlflow_uri, config.registered_model)
+    if champion and champion.bundle_digest == challenger.bundle_digest:
+        verdict = already_champion(champion)
+        publish_verdict(verdict)
+        return verdict
+    data = find_snapshot(settings.data_bucket, classifier, challenger.snapshot_sha256)
+    job = follow_evaluation(start_evaluation(config, challenger, champion, data, place))
+    evaluation = read_evaluation(job)
+    verdict = judge(config, challenger, champion, evaluation, job)
+    record_verdict(settings.models_bucket, verdict)
+    tag_version(challenger, verdict, mlflow_uri, evaluation)
+    approve_package(challenger, verdict, place)
+    publish_verdict(verdict, evaluation)
+    return demand_pass(verdict)
+
+
+if __name__ == "__main__":
+    evaluate(sys.argv[1])

@@ -1,0 +1,132 @@
+"""Steps that judge a challenger and write the verdict down everywhere it is looked for."""
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from tasks.adapters import aws, packages, registry, results, verdicts
+from tasks.classifiers import Classifier
+from tasks.errors import GateFailed
+from tasks.policy import gates
+from tasks.policy.verdict_page import page
+from tasks.records import Job, ModelVersion, Outcome, Verdict
+from tasks.requests import Workplace
+from tasks.retries import live
+from training.formats import Evaluation
+
+_APPROVAL: dict[Outcome, packages.Approval] = {
+    Outcome.PASS: "Approved",
+    Outcome.FAIL: "Rejected",
+    Outcome.INCONCLUSIVE: "PendingManualApproval",
+    Outcome.ERROR: "PendingManualApproval",
+}
+
+
+@live
+def find_champion(mlflow_uri: str, model: str) -> ModelVersion | None:
+    """The version that serves; None only when the registry says that there is none."""
+    return registry.get_by_alias(registry.client(mlflow_uri), model, "champion")
+
+
+@live
+def read_evaluation(job: Job) -> Evaluation | None:
+    """What the evaluation job measured; None when it wrote something else."""
+    try:
+        return Evaluation.model_validate_json(results.evaluation(aws.client("s3"), job.output_uri))
+    except ValidationError:
+        return None
+
+
+@task(cache_policy=NO_CACHE, task_run_name="judge version {challenger.version}")
+def judge(
+    config: Classifier,
+    challenger: ModelVersion,
+    champion: ModelVersion | None,
+    evaluation: Evaluation | None,
+    job: Job,
+) -> Verdict:
+    champion_digest = champion.bundle_digest if champion else None
+    outcome, reasons, numbers = gates.judge(
+        evaluation,
+        config.gates,
+        challenger.bundle_digest,
+        champion_digest,
+        challenger.snapshot_sha256,
+    )
+    return Verdict(
+        outcome=outcome,
+        reasons=reasons,
+        numbers=numbers,
+        classifier=config.name,
+        version=challenger.version,
+        bundle_digest=challenger.bundle_digest,
+        champion_digest=champion_digest,
+        snapshot_sha256=challenger.snapshot_sha256,
+        evaluation_uri=f"{job.output_uri}/evaluation.json",
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def already_champion(champion: ModelVersion) -> Verdict:
+    """PASS without a job: there is nothing that the champion could lose to itself."""
+    return Verdict(
+        outcome=Outcome.PASS,
+        reasons=(f"version {champion.version} is the champion itself",),
+        numbers={},
+        classifier=champion.classifier,
+        version=champion.version,
+        bundle_digest=champion.bundle_digest,
+        champion_digest=champion.bundle_digest,
+        snapshot_sha256=champion.snapshot_sha256,
+        evaluation_uri="",
+    )
+
+
+@live
+def record_verdict(bucket: str, verdict: Verdict) -> str:
+    """Put the verdict where `deploy` looks for it."""
+    return verdicts.write(aws.client("s3"), bucket, verdict)
+
+
+@live
+def tag_version(
+    version: ModelVersion, verdict: Verdict, mlflow_uri: str, evaluation: Evaluation | None
+) -> None:
+    """Put verdict, numbers and evaluation.json on the MLflow version and its run."""
+    client = registry.client(mlflow_uri)
+    evidence = evaluation.model_dump_json(indent=1) if evaluation else "null"
+    registry.log_evaluation(client, version.run_id, verdict.numbers, evidence)
+    tags = {"verdict": str(verdict.outcome), "verdict_reasons": "; ".join(verdict.reasons)}
+    tags["approval_status"] = _APPROVAL[verdict.outcome].lower()
+    registry.set_tags(client, version.name, version.version, tags)
+
+
+@live
+def approve_package(version: ModelVersion, verdict: Verdict, place: Workplace) -> str:
+    """Approve the SageMaker model package on PASS, reject it on FAIL; else it stays pending."""
+    sagemaker = aws.client("sagemaker")
+    group = f"{place.project}-{place.environment}-{version.classifier}"
+    approval = _APPROVAL[verdict.outcome]
+    if found := packages.find(sagemaker, group, version.bundle_digest):
+        packages.decide(sagemaker, found.arn, approval, "; ".join(verdict.reasons))
+    return approval
+
+
+@task(cache_policy=NO_CACHE)
+def publish_verdict(verdict: Verdict, evaluation: Evaluation | None = None) -> None:
+    """Show the verdict in Prefect: both models side by side, and every class."""
+    create_markdown_artifact(
+        key=f"evaluate-{verdict.classifier}",
+        markdown=page(verdict, evaluation),
+        description=f"version {verdict.version}: {verdict.outcome}",
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def demand_pass(verdict: Verdict) -> Verdict:
+    """The verdict when it is PASS; GateFailed with its reasons when it is anything else."""
+    if verdict.outcome is not Outcome.PASS:
+        gate = f"{verdict.classifier} version {verdict.version} is {verdict.outcome}"
+        raise GateFailed(gate, verdict.reasons)
+    return verdict

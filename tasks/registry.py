@@ -1,0 +1,89 @@
+"""Steps that enter a trained bundle into the registries."""
+
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from tasks.adapters import aws, packages, registry, results
+from tasks.classifiers import Classifier
+from tasks.policy.names import cost_tags
+from tasks.records import Job, ModelVersion, Snapshot
+from tasks.requests import Workplace
+from tasks.retries import live
+from training.formats import BundleManifest
+
+
+@live
+def read_bundle(job: Job) -> tuple[BundleManifest, str]:
+    """What the job made: the bundle's manifest and the MLflow run."""
+    return results.trained(aws.client("s3"), job.output_uri)
+
+
+@live(task_run_name="register {config.registered_model}")
+def register_version(
+    config: Classifier, job: Job, manifest: BundleManifest, run_id: str, mlflow_uri: str
+) -> ModelVersion:
+    """Enter the bundle as a version; the same job twice is one version."""
+    version = ModelVersion(
+        classifier=config.name,
+        name=config.registered_model,
+        version="",
+        run_id=run_id,
+        bundle_uri=job.output_uri,
+        bundle_digest=manifest.digest,
+        snapshot_sha256=manifest.snapshot_sha256,
+        job_name=job.name,
+    )
+    tags = {
+        "training_date": datetime.now(UTC).date().isoformat(),
+        "git_sha": manifest.git_sha,
+        "accuracy": f"{manifest.metrics['accuracy']:.4f}",
+        "macro_f1": f"{manifest.metrics['macro_f1']:.4f}",
+        "approval_status": "pending",
+    }
+    return registry.register(registry.client(mlflow_uri), version, tags)
+
+
+@live(task_run_name="list {version.name} version {version.version} as model package")
+def list_package(version: ModelVersion, place: Workplace, serving_image: str) -> str:
+    """Enter the bundle into the SageMaker model package group, pending approval."""
+    return packages.create(
+        aws.client("sagemaker"),
+        f"{place.project}-{place.environment}-{version.classifier}",
+        image=serving_image,
+        bundle_uri=version.bundle_uri,
+        bundle_digest=version.bundle_digest,
+        metadata={"mlflow_version": version.version, "job": version.job_name},
+        tags=cost_tags(place.project, place.environment, version.classifier),
+    )
+
+
+@live
+def name_challenger(version: ModelVersion, mlflow_uri: str) -> None:
+    """Make the version the one that is evaluated next; the champion stays what it is."""
+    client = registry.client(mlflow_uri)
+    registry.set_alias(client, version.name, "challenger", version.version)
+
+
+@task(cache_policy=NO_CACHE)
+def publish_training(
+    version: ModelVersion, job: Job, manifest: BundleManifest, snapshot: Snapshot
+) -> None:
+    """Show in Prefect what was trained, on what, and how good it is on the validation rows."""
+    how = "reused" if job.reused else f"{job.seconds:.0f} s"
+    rows = {
+        "Version": f"{version.name} version {version.version}, challenger",
+        "Snapshot": f"{snapshot.sha256[:12]}, {snapshot.rows.get('train', 0)} training rows",
+        "Base model": f"{manifest.base_model}, {manifest.total_parameters:,} parameters",
+        "Job": f"`{job.name}`, {how}",
+        "Bundle": f"`{version.bundle_uri}` {manifest.digest[:12]}",
+        **{f"Validation {name}": f"{value:.4g}" for name, value in manifest.metrics.items()},
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    create_markdown_artifact(
+        key=f"train-{version.classifier}",
+        markdown="\n".join([f"## {version.classifier}: trained", "", "| | |", "|---|---|", *lines]),
+        description=f"{version.name} version {version.version}",
+    )
