@@ -43,7 +43,7 @@ def ensure(
         with suppress(cloudformation.exceptions.AlreadyExistsException):
             cloudformation.create_stack(**asked, OnFailure="ROLLBACK")
     _settled(cloudformation, name, {*_WHOLE, "UPDATE_ROLLBACK_COMPLETE"})
-    if _told(cloudformation, name) != template:
+    if _told(cloudformation, name).strip() != template.strip():
         _update(cloudformation, asked)
         _settled(cloudformation, name, _WHOLE)
     found = outputs(cloudformation, name)
@@ -67,7 +67,7 @@ def _update(cloudformation: "CloudFormationClient", asked: dict[str, Any]) -> No
 
 
 def _told(cloudformation: "CloudFormationClient", name: str) -> str:
-    """The template as it was given; botocore has parsed it when it was JSON."""
+    """The template as it was given; ours are YAML, botocore would have parsed JSON."""
     return str(cloudformation.get_template(StackName=name)["TemplateBody"])
 
 
