@@ -90,7 +90,7 @@ class Hub(_Section):
 
 class Data(_Section):
     source: str = Field(
-        pattern=r"^(sample://|hub://|s3://|https?://|/|\.{0,2}/|[A-Za-z0-9_.-]+)",
+        pattern=r"^(sample://|hub://|s3://|https?://|/|\.{0,2}/|[A-Za-z0-9_.-]+(/|$))",
         description="sample://NAME, hub://ID, s3://BUCKET/PREFIX, http(s)://FILE or a local path",
     )
     labels: tuple[str, ...] = Field(min_length=2)

@@ -4,6 +4,8 @@ from collections.abc import Container, Iterable, Iterator, Set
 
 from tasks.policy.rows import Drop, Row, digest
 
+_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
+
 
 def conflicts(found: Iterable[Row | Drop]) -> frozenset[bytes]:
     """The texts that carry more than one label; neither row can be trusted."""
@@ -53,4 +55,7 @@ def without(found: Iterable[Row | Drop], held_out: Container[bytes]) -> Iterator
 
 def folded(text: str) -> str:
     """Letters and digits only, so that a comma does not hide a copy; else the text itself."""
-    return "".join(filter(str.isalnum, text.casefold())) or text
+    low = text.casefold()
+    if low.isascii():  # ten times faster, and most texts are
+        return low.encode().translate(None, _SIGNS).decode() or text
+    return "".join(filter(str.isalnum, low)) or text

@@ -9,7 +9,7 @@ from tasks.errors import Conflict, NotFound
 from training.formats import SPLITS, SnapshotFile, SnapshotManifest, Split
 
 BUCKET = "snapshot-tests"
-ROWS: list[tuple[str, str]] = [("Late goal\u0085 settles it", "Sports"), ("Envoys – met", "World")]
+ROWS: list[tuple[str, str]] = [("Late goal\u0085 settles it", "Sports"), ("Envoys é met", "World")]
 
 
 @pytest.fixture

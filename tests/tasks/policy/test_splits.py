@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tasks import classifiers
 from tasks.errors import BadData
 from tasks.policy.cleaning import Source, clean
+from tasks.policy.duplicates import folded
 from tasks.policy.rows import Row
 from tasks.policy.splits import Selection, key, place, quotas
 
@@ -61,6 +62,13 @@ def test_copies_that_differ_in_signs_share_a_split():
 
     assert near[0] != near[1]
     assert near[0] >> 128 == near[1] >> 128
+
+
+@given(st.text(max_size=20))
+def test_folding_is_the_same_for_all_letters(text):
+    letters = "".join(filter(str.isalnum, text.casefold()))
+
+    assert folded(text) == (letters or text)
 
 
 def test_shares_are_kept_for_many_rows():
