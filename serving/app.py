@@ -52,7 +52,7 @@ def serve(endpoint: Endpoint) -> None:
         # while starting, binds three host names only and is silent until the model is loaded.
         manager = endpoint._init_manager(1)
         end.callback(manager.shutdown)
-        listener = end.enter_context(_bind(given.api_host, given.api_port))
+        listener = end.enter_context(_bind(given.api_host, given.port))
         endpoint.inference_workers = endpoint.launch_inference_worker(endpoint.lit_api)
         end.callback(_kill, endpoint)
         endpoint.children = [*endpoint.inference_workers, manager._process]

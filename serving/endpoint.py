@@ -136,11 +136,12 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         warm_up = loop.create_task(self._become_ready())
         for child in self.children:
             loop.add_reader(child.sentinel, self._lost, child)
-        answers.add_done_callback(self._ended)
-        warm_up.add_done_callback(self._ended)
+        answers.add_done_callback(self._stopped_answering)
+        warm_up.add_done_callback(self._warmed_up)
         try:
             yield
         finally:
+            answers.remove_done_callback(self._stopped_answering)
             for child in self.children:
                 loop.remove_reader(child.sentinel)
             answers.cancel()
@@ -161,10 +162,13 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         self.told = child.exitcode == processes.TOLD
         self.fail(f"{child.name} {child.pid} ended with exit code {child.exitcode}")
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if task.cancelled() or (task.exception() is None and self.ready):
-            return
-        self.fail(f"warm-up failed: {task.exception()!r}")
+    def _stopped_answering(self, _: "asyncio.Task[None]") -> None:
+        # LitServe's reader of answers ends at the first message that it does not understand.
+        self.fail("answers of the model are no longer read")
+
+    def _warmed_up(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self.fail(f"warm-up failed: {error!r}")
 
 
 def read_manifest(folder: Path) -> tuple[BundleManifest, str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -14,7 +14,7 @@ class BadSettings(Exception):
 class ServingSettings(BaseSettings):
     """What one endpoint serves, where, and how much it takes; each field is a variable."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     model_path: Path = Field(Path("/opt/ml/model"), description="folder of the bundle")
     tokenizer_path: Path | None = Field(None, description="may only name the bundle's own")
@@ -22,12 +22,8 @@ class ServingSettings(BaseSettings):
     model_name: str = Field("", max_length=128, description="empty: the bundle's classifier")
     model_version: str = Field("unversioned", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
     api_host: str = Field("0.0.0.0", min_length=1)  # nosec B104: a container's only way to be reached
-    api_port: int = Field(
-        8000,
-        ge=1,
-        le=65535,
-        validation_alias=AliasChoices("SAGEMAKER_BIND_TO_PORT", "API_PORT"),
-    )
+    api_port: int = Field(8000, ge=1, le=65535)
+    sagemaker_bind_to_port: int | None = Field(None, ge=1, le=65535, description="wins")
     api_workers: int = Field(1, ge=1, le=64, description="processes that each hold the model")
     batch_size: int = Field(32, ge=1, le=1024, description="requests answered in one go")
     max_chars: int = Field(20_000, ge=1, le=1_000_000, description="of one text")
@@ -35,6 +31,10 @@ class ServingSettings(BaseSettings):
     max_body_bytes: int = Field(2**20, ge=1024, le=2**26)
     request_timeout_s: float = Field(30, gt=0, le=600)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def port(self) -> int:
+        return self.sagemaker_bind_to_port or self.api_port
 
     @field_validator("log_level", mode="before")
     @classmethod

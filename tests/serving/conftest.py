@@ -1,0 +1,91 @@
+"""Real servers: `python -m serving.app` on a free port, ended with the test that started it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+START_S = 120  # importing torch takes long on a busy machine
+
+
+@dataclass
+class Server:
+    """One endpoint process and what was seen of it."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+    seen: list[int] = field(default_factory=list)
+
+    def wait_ready(self) -> "Server":
+        """Poll /health until 200 and keep each status that was seen on the way."""
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self.process.poll() is None:
+            with suppress(httpx.TransportError):
+                self.seen.append(httpx.get(f"{self.url}/health").status_code)
+                if self.seen[-1] == 200:
+                    return self
+            time.sleep(0.1)
+        raise AssertionError(f"not ready, exit code {self.process.poll()}, saw {self.seen[-5:]}")
+
+    def family(self) -> list[psutil.Process]:
+        main = psutil.Process(self.process.pid)
+        return [main, *main.children(recursive=True)]
+
+    def worker(self) -> psutil.Process:
+        """The process that holds the model."""
+        return next(p for p in self.family() if "spawn_main" in " ".join(p.cmdline()))
+
+    def end(self) -> None:
+        """Nothing of it is left, whatever the test has done to it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+@pytest.fixture(scope="session")
+def start() -> Iterator[Callable[..., Server]]:
+    """`start(MODEL_PATH=..., ...)` is a server process, perhaps not ready yet."""
+    started: list[Server] = []
+
+    def run(**variables: object) -> Server:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        given = {"API_HOST": "127.0.0.1", "API_PORT": port, **variables}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving.app", "serve"],
+            env=keep | {name: str(value) for name, value in given.items()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(Server(process, f"http://{given['API_HOST']}:{given['API_PORT']}"))
+        return started[-1]
+
+    yield run
+    for server in started:
+        server.end()
+
+
+@pytest.fixture(scope="session")
+def served(tiny_bundle: Callable[..., Path]) -> Path:
+    """The bundle that the live server answers with."""
+    return tiny_bundle()
+
+
+@pytest.fixture(scope="session")
+def live(start: Callable[..., Server], served: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A ready endpoint that takes 512 characters, for tests that leave it alive."""
+    server = start(MODEL_PATH=served, MODEL_VERSION="v1.0.0", MAX_CHARS=512, MAX_BODY_BYTES=65536)
+    return server.wait_ready()

@@ -1,0 +1,149 @@
+"""Starting, failing and ending: nothing hangs, nothing is left, the reason is the last line."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+
+import httpx
+import psutil
+import pytest
+
+SECRET = "zyxwv private words"
+
+
+@pytest.fixture(scope="module")
+def trio(start, served):
+    """Three servers that are to die, started at once because each takes long."""
+    servers = [start(MODEL_PATH=served) for _ in range(3)]
+    return iter([server.wait_ready() for server in servers])
+
+
+def last_line(server, within_s: float = 60) -> str:
+    """The last line on stderr of a process that ends by itself."""
+    _, errors = server.process.communicate(timeout=within_s)
+    return errors.strip().splitlines()[-1]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=5)[1]
+
+
+def address(server) -> tuple[str, int]:
+    host, port = server.url.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+def port_is_free(server) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address(server))
+    return True
+
+
+def test_sigterm_answers_what_is_in_flight_and_leaves_nothing(trio):
+    server = next(trio)
+    family = server.family()
+    body = json.dumps({"text": SECRET}).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    with socket.create_connection(address(server), timeout=10) as caller:
+        caller.sendall(head + body[:5])
+        time.sleep(0.3)
+        os.killpg(server.process.pid, signal.SIGTERM)  # the whole group, as a shell does
+        time.sleep(0.3)
+        caller.sendall(body[5:])
+        answer = caller.recv(4096)
+    output, errors = server.process.communicate(timeout=8)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert (server.process.returncode, errors) == (0, "")
+    assert gone(family)
+    assert port_is_free(server)
+    lines = [json.loads(line) for line in output.splitlines()]
+    (request,) = [line for line in lines if line.get("path") == "/predict"]
+    wanted = {"request_id", "method", "path", "status", "milliseconds", "model_version"}
+    assert wanted <= set(request)
+    assert SECRET not in output
+
+
+def test_a_killed_model_process_ends_the_server_soon(trio):
+    server = next(trio)
+    family = server.family()
+
+    server.worker().kill()
+
+    assert "ended with exit code -9" in last_line(server, within_s=10)
+    assert server.process.returncode == 1
+    assert gone(family)
+
+
+def test_killing_the_main_process_leaves_no_orphan(trio):
+    server = next(trio)
+    family = server.family()
+
+    server.process.kill()
+
+    server.process.wait(5)
+    assert gone(family)
+    assert port_is_free(server)
+
+
+def test_sigint_while_starting_ends_it_cleanly(start, served):
+    server = start(MODEL_PATH=served)
+    wait_listening(server)
+    family = server.family()
+
+    server.process.send_signal(signal.SIGINT)
+
+    assert server.process.wait(15) == 0
+    assert gone(family)
+
+
+def wait_listening(server) -> None:
+    for _ in range(600):
+        try:
+            assert httpx.get(f"{server.url}/ping").status_code == 503
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+
+
+def test_an_altered_bundle_ends_it_with_the_reason(start, served, tmp_path):
+    broken = shutil.copytree(served, tmp_path / "model")
+    weights = broken / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+
+    server = start(MODEL_PATH=broken)
+
+    assert "model.safetensors: truncated or altered" in last_line(server)
+    assert server.process.returncode == 1
+
+
+def test_a_missing_bundle_ends_it_at_once(start, tmp_path):
+    server = start(MODEL_PATH=tmp_path / "nothing")
+
+    assert last_line(server).endswith("nothing/manifest.json: No such file or directory")
+    assert server.process.returncode == 1
+
+
+def test_a_bad_setting_is_one_line_and_exit_code_2(start):
+    server = start(API_PORT=99999)
+
+    _, errors = server.process.communicate(timeout=30)
+
+    assert errors == ("serving: API_PORT=99999: Input should be less than or equal to 65535\n")
+    assert server.process.returncode == 2
+
+
+def test_a_port_that_is_taken_is_said_before_the_model_is_loaded(start, served):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = start(MODEL_PATH=served, API_PORT=taken.getsockname()[1])
+
+        assert "Address already in use" in last_line(server)
+    assert server.process.returncode == 1

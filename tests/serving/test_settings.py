@@ -1,0 +1,56 @@
+import pytest
+
+from serving.settings import BadSettings, ServingSettings, read
+
+
+def test_the_port_that_sagemaker_asks_for_wins(monkeypatch):
+    monkeypatch.setenv("API_PORT", "8000")
+    monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", "8081")
+
+    assert read().port == 8081
+
+
+def test_every_variable_of_the_reference_systems_is_read(monkeypatch):
+    for name, value in {
+        "MODEL_PATH": "/srv/model",
+        "TOKENIZER_PATH": "/srv/model",
+        "LABELS_PATH": "/srv/model/label_mappings.json",
+        "API_HOST": "127.0.0.1",
+        "API_WORKERS": "4",
+        "MODEL_NAME": "sentiment",
+        "MODEL_VERSION": "v1.0.0",
+        "BATCH_SIZE": "16",
+        "MAX_CHARS": "512",
+        "LOG_LEVEL": "debug",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    settings = read()
+
+    assert (settings.api_workers, settings.batch_size, settings.max_chars) == (4, 16, 512)
+    assert (settings.model_version, settings.log_level) == ("v1.0.0", "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("API_PORT", "99999", "API_PORT=99999: Input should be less than or equal to 65535"),
+        ("API_WORKERS", "0", "API_WORKERS=0: Input should be greater than or equal to 1"),
+        ("MAX_CHARS", "many", "MAX_CHARS=many: Input should be a valid integer"),
+        ("MODEL_VERSION", "v1\r\nX-Evil: 1", "MODEL_VERSION="),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL=LOUD: Input should be 'DEBUG', 'INFO'"),
+        ("LABELS_PATH", "/elsewhere/labels.json", "LABELS_PATH=/elsewhere/labels.json is not in"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_name_and_what_is_allowed(monkeypatch, name, value, said):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(BadSettings) as refused:
+        read()
+
+    assert str(refused.value).startswith(said)
+
+
+def test_settings_do_not_change_after_they_were_read():
+    with pytest.raises(ValueError, match="frozen"):
+        ServingSettings().api_port = 1
