@@ -100,5 +100,6 @@ def _input(name: str, uri: str) -> shapes.ProcessingInput:
     return shapes.ProcessingInput(input_name=name, s3_input=source)
 
 
-def _tags(request: TrainingRequest | ProcessingRequest) -> list[shapes.Tag]:
-    return [shapes.Tag(key=key, value=value) for key, value in request.tags.items()]
+def _tags(request: TrainingRequest | ProcessingRequest) -> list[dict[str, str]]:
+    # Plain: the SDK's two kinds of job want two different classes called Tag.
+    return [{"key": key, "value": value} for key, value in request.tags.items()]
