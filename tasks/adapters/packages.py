@@ -1,5 +1,6 @@
 """SageMaker model packages: what AWS users see of the registry, one per bundle, with approval."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -46,7 +47,8 @@ def create(
             "SupportedResponseMIMETypes": ["application/json"],
         },
         CustomerMetadataProperties=dict(metadata),
-        ClientToken=bundle_digest[:36],
+        # Tokens are the account's, so the group is part of it.
+        ClientToken=hashlib.sha256(f"{group} {bundle_digest}".encode()).hexdigest()[:36],
     )
     return made["ModelPackageArn"]
 
