@@ -120,17 +120,6 @@ def publish_report(prepared: Prepared, snapshot: Snapshot) -> None:
     )
 
 
-@live
-def latest_snapshot(bucket: str, classifier: str) -> Snapshot:
-    """The snapshot that was ingested last; NotFound tells how to ingest one."""
-    return snapshots.latest(aws.client("s3"), bucket, classifier)
-
-
-@live
-def read_snapshot(uri: str) -> Snapshot:
-    return snapshots.read(aws.client("s3"), uri)
-
-
 def _opened(path: Path) -> Source:
     return Source(path.name, partial(sources.lines, path))
 

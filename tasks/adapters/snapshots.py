@@ -90,7 +90,8 @@ def _pointer(classifier: str) -> str:
 
 def _upload(client: "S3Client", path: Path, uri: str) -> None:
     parts = urlsplit(uri)
-    client.upload_file(str(path), parts.netloc, parts.path.lstrip("/"))
+    with path.open("rb") as body:
+        client.put_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"), Body=body)
 
 
 def _manifest(client: "S3Client", uri: str) -> SnapshotManifest:

@@ -27,7 +27,7 @@ _WORDS = {
     "genre": (words.GENRE, words.GENRE_DRIFTED),
     "sentiment": (words.SENTIMENT, words.SENTIMENT_DRIFTED),
 }
-_STRAY, _NOISE = 0.12, 0.02
+_STRAY, _NOISE = 0.2, 0.02
 _SYLLABLES = [
     "ka",
     "ro",

@@ -97,6 +97,6 @@ _STREAMED = [
     "avatar",
 ]
 GENRE_DRIFTED = {
-    label: " ".join([*words.split()[:2], *_STREAMED[at % 8 :][:3]])
+    label: " ".join([*words.split()[:1], *_STREAMED[at % 8 :][:3]])
     for at, (label, words) in enumerate(GENRE.items())
 }

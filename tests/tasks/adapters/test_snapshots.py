@@ -3,6 +3,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from tasks.adapters import aws, snapshots
 from tasks.errors import Conflict, NotFound
@@ -115,3 +116,22 @@ def test_the_latest_snapshot_is_remembered(s3, tmp_path):
         snapshots.remember(s3, BUCKET, last)
 
     assert snapshots.latest(s3, BUCKET, "news").sha256 == last.sha256
+
+
+@pytest.mark.parametrize("kind", ["throttle", "error-500", "reset"])
+def test_a_passing_fault_of_s3_does_no_harm(s3, sandbox, tmp_path, kind):
+    sandbox.fault(service="s3", action="PutObject", kind=kind, times=2)
+
+    written = snapshots.write(s3, BUCKET, packed(tmp_path, kind), tmp_path)
+
+    assert snapshots.read(s3, written.uri).rows == written.rows
+
+
+@pytest.mark.parametrize("kind", ["expired-credentials", "access-denied"])
+def test_denied_credentials_end_the_write_at_once(s3, sandbox, tmp_path, kind):
+    sandbox.fault(service="s3", action="PutObject", kind=kind, times=20)
+
+    with pytest.raises(ClientError, match=r"Expired|Denied"):
+        snapshots.write(s3, BUCKET, packed(tmp_path, kind), tmp_path)
+
+    assert puts(sandbox) == 1

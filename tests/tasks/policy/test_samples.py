@@ -38,8 +38,8 @@ def test_rows_are_the_same_on_every_machine():
 
     assert label == "World"
     assert text == (
-        "embassy and election after the group election. A letter about embassy reached the street"
-        " on Friday, with summit named by 688 door sources."
+        "penalty and inning after the street summit. A door about province reached the door"
+        " on Tuesday, with hostages named by 594 answer sources."
     )
 
 
