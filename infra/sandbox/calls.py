@@ -29,6 +29,11 @@ _BUCKET_VERBS = {
     "GET": "ListObjectsV2",
     "POST": "PostObject",
 }
+_UPLOAD_VERBS = {
+    "PUT": "UploadPart",
+    "POST": "CompleteMultipartUpload",
+    "DELETE": "AbortMultipartUpload",
+}
 _KEY_VERBS = {
     "PUT": "PutObject",
     "DELETE": "DeleteObject",
@@ -82,7 +87,7 @@ def buffered(environ: Environ) -> bytes:
 
 
 def _object_action(environ: Environ) -> str:
-    method = environ["REQUEST_METHOD"]
+    method: str = environ["REQUEST_METHOD"]
     asked = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     _, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
     if environ["PATH_INFO"] == "/":
@@ -92,15 +97,15 @@ def _object_action(environ: Environ) -> str:
     if "uploads" in asked:
         return "CreateMultipartUpload" if method == "POST" else "ListMultipartUploads"
     if "uploadId" in asked:
-        by_method = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload"}
-        return by_method.get(method, "AbortMultipartUpload" if method == "DELETE" else "ListParts")
+        return _UPLOAD_VERBS.get(method, "ListParts")
     for part in ("tagging", "versioning", "policy", "acl", "encryption", "lifecycle", "location"):
         if part in asked:
             verb = {"PUT": "Put", "DELETE": "Delete"}.get(method, "Get")
             return f"{verb}{'Object' if key else 'Bucket'}{part.title()}"
     if key and "HTTP_X_AMZ_COPY_SOURCE" in environ and method == "PUT":
         return "CopyObject"
-    return (_KEY_VERBS if key else _BUCKET_VERBS).get(method, method)
+    verbs = _KEY_VERBS if key else _BUCKET_VERBS
+    return verbs.get(method, str(method))
 
 
 _CODES = {

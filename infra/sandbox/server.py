@@ -128,6 +128,8 @@ def application(world: World) -> Wsgi:
 class Quiet(MotoRequestHandler):
     """Thousands of requests a minute need no line each; `/_sandbox/calls` has them."""
 
+    disable_nagle_algorithm = True
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
 

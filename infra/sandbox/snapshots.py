@@ -1,8 +1,8 @@
 """Moto's memory on disk: every backend of every service but S3 in one pickle, written atomically.
 
 One pickle for all services, because a CloudFormation stack holds the very objects of EC2, ELBv2
-and so on. Log events and metric points are saved with it as they are; they alone do not cause a
-save, so the last of them may be lost by a SIGKILL.
+and so on. Metric points are not kept; log events are, but they alone cause no save, so the last of
+them may be lost by a SIGKILL.
 """
 
 import io
@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 from moto.backends import get_backend
+from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.ec2.models import EC2Backend
 from moto.s3.models import FakeBucket, S3Backend, s3_backends
@@ -29,7 +30,7 @@ _TRIES = 20
 Memory = dict[str, dict[str, dict[str, Any]]]
 
 
-class _Writer(cloudpickle.Pickler):  # type: ignore[misc]
+class _Writer(cloudpickle.Pickler):
     """Leaves out what lives elsewhere (S3, moto's registries, locks, Amazon's own images)."""
 
     def reducer_override(self, thing: Any) -> Any:
@@ -44,6 +45,9 @@ class _Writer(cloudpickle.Pickler):  # type: ignore[misc]
                 return get_backend, (thing.service_name,)
             case EC2Backend():
                 return _bare, (type(thing),), _own_images(thing), None, None, _set_ec2
+            case CloudWatchBackend():
+                kept = {**thing.__dict__, "metric_data": []}
+                return _bare, (type(thing),), kept
             case defaultdict() if type(thing) is not defaultdict:
                 state = (thing.__dict__, thing.default_factory, dict(thing))
                 return _bare, (type(thing),), state, None, None, _set_default
@@ -66,7 +70,7 @@ def _account(service: str, account: str) -> Any:
     return get_backend(service)[account]
 
 
-def _bare(kind: type) -> Any:
+def _bare(kind: Any) -> Any:
     return kind.__new__(kind)
 
 

@@ -49,7 +49,7 @@ class StoredValue:
     def close(self) -> None: ...
 
 
-class Keys(_VersionedKeyStore):  # type: ignore[misc]
+class Keys(_VersionedKeyStore):
     """A bucket's keys; remembers which ones this thread touched."""
 
     def __init__(self, bucket: str) -> None:

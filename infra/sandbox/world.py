@@ -157,11 +157,19 @@ class World:
         return len(left)
 
     def image_command(self, image: str) -> tuple[list[str], dict[str, str]]:
-        """ENTRYPOINT and ENV of the image's Dockerfile, or UnknownImage with what is allowed."""
+        """ENTRYPOINT and ENV of the image's Dockerfile, or UnknownImage with what is allowed.
+
+        `STATE/images/{repository}.Dockerfile` is an image of its own; besides those, repositories
+        that end in -training and -serving are this checkout.
+        """
         repository = image.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
-        for suffix, dockerfile in IMAGES.items():
-            if repository.endswith(suffix):
-                command, env = read_dockerfile(CHECKOUT / "infra" / "docker" / dockerfile)
+        own = self.state / "images" / f"{repository}.Dockerfile"
+        ours = [
+            CHECKOUT / "infra/docker" / f for end, f in IMAGES.items() if repository.endswith(end)
+        ]
+        for dockerfile in (own, *ours):
+            if dockerfile.exists():
+                command, env = read_dockerfile(dockerfile)
                 return interpreter(command), env
         raise UnknownImage(
             f"image {image}: the repository {repository!r} does not exist;"

@@ -1,0 +1,131 @@
+"""SageMaker models, endpoint configurations and endpoints that really serve."""
+
+import re
+import shutil
+import threading
+from typing import Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.sagemaker.models import FakeEndpointConfig
+
+from infra.sandbox import runtime
+from infra.sandbox.extension import Invalid, extend_sagemaker, sagemaker
+from infra.sandbox.fleets import Fleets
+from infra.sandbox.world import World
+
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
+_lock = threading.Lock()
+
+
+class EndpointActions:
+    """The actions of models, configurations and endpoints as AWS has them."""
+
+    fleets: Fleets
+    _get_param: Any
+
+    def create_model(self) -> Any:
+        name = self._get_param("ModelName")
+        with _lock:
+            if held := sagemaker()._models.get(name):
+                raise Invalid(f'Cannot create already existing model "{held.arn}".')
+            return super().create_model()  # type: ignore[misc]
+
+    def create_endpoint_config(self) -> Any:
+        name = self._get_param("EndpointConfigName")
+        with _lock:
+            if held := sagemaker().endpoint_configs.get(name):
+                raise Invalid(
+                    "Cannot create already existing endpoint configuration"
+                    f' "{held.endpoint_config_arn}".'
+                )
+            return super().create_endpoint_config()  # type: ignore[misc]
+
+    def create_endpoint(self) -> Any:
+        name = self._get_param("EndpointName")
+        with _lock:
+            if held := sagemaker().endpoints.get(name):
+                raise Invalid(f'Cannot create already existing endpoint "{held.arn}".')
+            created = super().create_endpoint()  # type: ignore[misc]
+            endpoint: Any = sagemaker().endpoints[name]
+            endpoint.endpoint_status, endpoint.live = "Creating", {}
+            endpoint.production_variants = []
+        _in_background(self.fleets.create, endpoint)
+        return created
+
+    def update_endpoint(self) -> Any:
+        name, config = self._get_param("EndpointName"), self._get_param("EndpointConfigName")
+        with _lock:
+            endpoint = _settled(name)
+            if endpoint.endpoint_status != "InService":
+                raise Invalid(f'Cannot update endpoint "{endpoint.arn}" in status Failed.')
+            sagemaker().describe_endpoint_config(config)
+            endpoint.endpoint_status = "Updating"
+        given = self._get_param("DeploymentConfig")
+        if given is None and self._get_param("RetainDeploymentConfig"):
+            given = getattr(endpoint, "last_deployment_config", None)
+        endpoint.last_deployment_config = given
+        retain = bool(self._get_param("RetainAllVariantProperties"))
+        _in_background(self.fleets.update, endpoint, config, given or {}, retain)
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    def update_endpoint_weights_and_capacities(self) -> Any:
+        endpoint = _settled(self._get_param("EndpointName"))
+        answer = super().update_endpoint_weights_and_capacities()  # type: ignore[misc]
+        variants = {variant["VariantName"]: variant for variant in endpoint.production_variants}
+        for wanted in self._get_param("DesiredWeightsAndCapacities"):
+            variant = variants[wanted["VariantName"]]
+            if (weight := wanted.get("DesiredWeight")) is not None:
+                variant["CurrentWeight"] = variant["DesiredWeight"] = float(weight)
+            if (count := wanted.get("DesiredInstanceCount")) is not None:
+                variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(count)
+        return answer
+
+    def delete_endpoint(self) -> Any:
+        name = self._get_param("EndpointName")
+        with _lock:
+            _settled(name)
+            sagemaker().delete_endpoint(name)
+        _in_background(self.fleets.remove, name)
+        return EmptyResult()
+
+
+def _settled(name: str) -> Any:
+    """The endpoint, unless it is just changing."""
+    sagemaker().describe_endpoint(name)
+    endpoint: Any = sagemaker().endpoints[name]
+    if endpoint.endpoint_status not in ("InService", "Failed"):
+        raise Invalid(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+    return endpoint
+
+
+def _in_background(work: Any, *arguments: Any) -> None:
+    threading.Thread(target=work, args=arguments, daemon=True).start()
+
+
+def _check_instance_type(_: Any, kind: str) -> None:
+    if not _INSTANCE_TYPE.fullmatch(kind):
+        raise Invalid(f"Value '{kind}' at 'instanceType' failed to satisfy constraint: ml.*.*")
+
+
+def install(world: World) -> None:
+    FakeEndpointConfig.validate_instance_type = _check_instance_type
+    EndpointActions.fleets = Fleets(world)
+    extend_sagemaker(EndpointActions)
+    runtime.install(EndpointActions.fleets)
+
+
+def restore(world: World) -> None:
+    """Serve again; an update that was cut short is rolled back, a creation begins anew."""
+    fleets = EndpointActions.fleets
+    known: dict[str, Any] = sagemaker().endpoints
+    for folder in world.folder("endpoints").iterdir():
+        live = known[folder.name].live.values() if folder.name in known else []
+        kept = {variant["folder"] for variant in live}
+        for left in [inside for inside in folder.iterdir() if inside.name not in kept]:
+            shutil.rmtree(left)
+    for held in list(known.values()):
+        if held.endpoint_status == "Failed":
+            continue
+        held.endpoint_status = "Updating" if held.live else "Creating"
+        _in_background(fleets.resume if held.live else fleets.create, held)
+    _in_background(fleets.watch)
