@@ -93,11 +93,12 @@ def refused(request: Request, refusal: Refusal) -> JSONResponse:
 
 async def on_refusal(request: Request, error: Exception) -> JSONResponse:
     """Answers our own refusals and the framework's (no such route, wrong method)."""
+    if isinstance(error, Refusal):
+        return refused(request, error)
     if isinstance(error, HTTPException):
         code = _CODES.get(error.status_code, "http_error")
-        error = Refusal(error.status_code, code, str(error.detail))
-    assert isinstance(error, Refusal)  # nosec B101: registered for these two only
-    return refused(request, error)
+        return refused(request, Refusal(error.status_code, code, str(error.detail)))
+    raise error
 
 
 def _request_id(scope: Scope) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,7 +22,8 @@ class ServingSettings(BaseSettings):
     labels_path: Path | None = Field(None, description="may only name the bundle's own")
     model_name: str = Field("", max_length=128, description="empty: the bundle's classifier")
     model_version: str = Field("unversioned", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
-    api_host: str = Field("0.0.0.0", min_length=1)  # nosec B104: a container's only way to be reached
+    # A container is only reached on all its interfaces.
+    api_host: str = Field("0.0.0.0", min_length=1)  # nosec B104
     api_port: int = Field(8000, ge=1, le=65535)
     sagemaker_bind_to_port: int | None = Field(None, ge=1, le=65535, description="wins")
     api_workers: int = Field(1, ge=1, le=64, description="processes that each hold the model")
@@ -65,8 +67,7 @@ def read() -> ServingSettings:
         raise BadSettings("; ".join(map(_line, error.errors()))) from error
 
 
-def _line(problem: object) -> str:
-    assert isinstance(problem, dict)  # nosec B101: narrows pydantic's ErrorDetails
+def _line(problem: ErrorDetails) -> str:
     if not problem["loc"]:
         return str(problem["msg"]).removeprefix("Value error, ")
     return f"{str(problem['loc'][0]).upper()}={problem['input']}: {problem['msg']}"

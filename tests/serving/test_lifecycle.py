@@ -1,10 +1,13 @@
 """Starting, failing and ending: nothing hangs, nothing is left, the reason is the last line."""
 
+import concurrent.futures
 import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import httpx
@@ -69,12 +72,21 @@ def test_sigterm_answers_what_is_in_flight_and_leaves_nothing(trio):
     assert SECRET not in output
 
 
-def test_a_killed_model_process_ends_the_server_soon(trio):
+def test_a_killed_model_process_answers_who_waits_and_ends_the_server(trio):
     server = next(trio)
     family = server.family()
+    worker = server.worker()
+    worker.suspend()
 
-    server.worker().kill()
+    with concurrent.futures.ThreadPoolExecutor(1) as caller:
+        asked = caller.submit(
+            httpx.post, f"{server.url}/predict", json={"text": "goal"}, timeout=20
+        )
+        time.sleep(1)
+        worker.kill()
+        answer = asked.result(10)
 
+    assert (answer.status_code, answer.json()["error"]) == (503, "failed")
     assert "ended with exit code -9" in last_line(server, within_s=10)
     assert server.process.returncode == 1
     assert gone(family)
@@ -123,6 +135,16 @@ def test_an_altered_bundle_ends_it_with_the_reason(start, served, tmp_path):
 
     assert "model.safetensors: truncated or altered" in last_line(server)
     assert server.process.returncode == 1
+
+
+def test_the_http_process_does_not_wait_for_the_imports_of_the_model():
+    heavy = "{'torch', 'transformers', 'mlflow', 'sklearn'} & set(sys.modules)"
+
+    said = subprocess.check_output(
+        [sys.executable, "-c", f"import sys, serving.app; print({heavy})"], text=True
+    )
+
+    assert said == "set()\n"
 
 
 def test_a_missing_bundle_ends_it_at_once(start, tmp_path):
