@@ -1,0 +1,64 @@
+"""How good a model is, as numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+from training.formats import ClassScore, Latency, Paired
+
+_BINS = 15
+
+
+def accuracy(truth: Sequence[str], answers: Sequence[str]) -> float:
+    return sum(map(str.__eq__, truth, answers)) / len(truth)
+
+
+def macro_f1(truth: Sequence[str], answers: Sequence[str]) -> float:
+    """The mean F1 of the classes that are in the truth or among the answers."""
+    return float(f1_score(truth, answers, average="macro", zero_division=0))
+
+
+def per_class(
+    truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]
+) -> dict[str, ClassScore]:
+    columns = precision_recall_fscore_support(truth, answers, labels=labels, zero_division=0)
+    return {
+        label: ClassScore(
+            precision=float(precision), recall=float(recall), f1=float(f1), support=int(support)
+        )
+        for label, precision, recall, f1, support in zip(labels, *columns, strict=True)
+    }
+
+
+def confusion(
+    truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]
+) -> tuple[tuple[int, ...], ...]:
+    """Rows: truth, columns: answer, both in the order of the labels."""
+    matrix = confusion_matrix(truth, answers, labels=labels)
+    return tuple(tuple(int(cell) for cell in row) for row in matrix)
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
+    """Expected calibration error: |confidence - accuracy| over equal-width bins, row-weighted."""
+    sure, correct = np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
+    bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(float((sure[bins == index] - correct[bins == index]).sum())) for index in range(_BINS)
+    ]
+    return sum(gaps) / len(sure)
+
+
+def latency(milliseconds: Sequence[float]) -> Latency:
+    p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, [50, 95, 99]))
+    return Latency(p50_ms=p50, p95_ms=p95, p99_ms=p99)
+
+
+def paired(challenger_right: Sequence[bool], champion_right: Sequence[bool]) -> Paired:
+    both = list(zip(challenger_right, champion_right, strict=True))
+    return Paired(
+        both_right=both.count((True, True)),
+        only_challenger=both.count((True, False)),
+        only_champion=both.count((False, True)),
+        both_wrong=both.count((False, False)),
+    )
