@@ -1,5 +1,6 @@
 """Raw rows into a snapshot that never changes."""
 
+import sys
 from typing import Annotated
 
 from prefect import flow
@@ -46,3 +47,7 @@ def ingest(
         snapshot = write_snapshot(settings.data_bucket, prepared)
         publish_report(prepared, snapshot)
     return snapshot
+
+
+if __name__ == "__main__":
+    ingest(*sys.argv[1:3])

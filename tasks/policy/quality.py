@@ -88,18 +88,14 @@ def _drops(tallies: Sequence[Tally]) -> str:
 
 def _classes(labels: Sequence[str], rows: Chosen) -> str:
     counts = {split: Counter(label for _, label in found) for split, found in rows.items()}
-    most = max((max(found.values(), default=0) for found in counts.values()), default=0)
-    body = [
-        (label, *(_bar(found[label], found.total(), most) for found in counts.values()))
-        for label in labels
-    ]
+    body = [(label, *(_bar(found, label) for found in counts.values())) for label in labels]
     total = ("**all**", *(f"**{found.total():,}**" for found in counts.values()))
     return _table(("class", *counts), [*body, total])
 
 
-def _bar(count: int, total: int, most: int) -> str:
-    share = count / total if total else 0
-    return f"{'█' * round(8 * count / most) if most else ''} {count:,} ({share:.1%})"
+def _bar(found: Counter[str], label: str) -> str:
+    most, share = max(found.values(), default=0), found[label] / max(found.total(), 1)
+    return f"{'█' * round(8 * found[label] / max(most, 1))} {found[label]:,} ({share:.1%})"
 
 
 def _texts(found: Lengths, chosen: Classifier) -> str:
