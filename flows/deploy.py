@@ -1,5 +1,6 @@
 """Put one model version in front of callers, or leave everything as it was."""
 
+import sys
 from contextlib import ExitStack
 from typing import Annotated, Literal
 
@@ -75,3 +76,7 @@ def _go_live(
         release = releases.commit_release(place, release)
         undo.pop_all()
     return release
+
+
+if __name__ == "__main__":
+    deploy(sys.argv[1])

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.adapters import alerts, aws
-from tasks.records import Place, Served
+from tasks.records import ModelVersion, Place, Served, Snapshot, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -39,3 +39,24 @@ def tell_failure(place: Place, wanted: Served, told: dict[str, str], reason: str
     title = f"Release of {place.classifier} version {wanted.version} did not complete"
     publish_table(f"deploy-{place.classifier}", title, {**told, "failed": reason})
     notify(place.topic_arn, title, reason)
+
+
+def publish_pipeline(
+    snapshot: Snapshot, version: ModelVersion, verdict: Verdict, address: str, mlflow_uri: str
+) -> None:
+    """The whole way of a version in one table."""
+    rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
+    model = f"{mlflow_uri.rstrip('/')}/#/models/{version.name}/versions/{version.version}"
+    numbers = {name: f"{value:.3f}" for name, value in verdict.numbers.items()}
+    publish_table(
+        f"pipeline-{snapshot.classifier}",
+        f"{snapshot.classifier} version {version.version} serves",
+        {
+            "snapshot": f"`{snapshot.sha256[:12]}`: {rows}",
+            "version": f"[{version.name} {version.version}]({model})",
+            "bundle": f"`{version.bundle_digest[:12]}` from job `{version.job_name}`",
+            **numbers,
+            "verdict": f"{verdict.outcome}: {'; '.join(verdict.reasons)}",
+            "endpoint": f"<{address}>",
+        },
+    )

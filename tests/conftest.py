@@ -1,3 +1,9 @@
 """What every test may use; nothing heavy is imported here."""
 
-pytest_plugins = ["plugins.bundles", "plugins.mlflow_server", "plugins.sandbox"]
+pytest_plugins = [
+    "plugins.bundles",
+    "plugins.mlflow_server",
+    "plugins.releases",
+    "plugins.sandbox",
+    "plugins.tiny_training",
+]

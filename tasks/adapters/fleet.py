@@ -46,6 +46,7 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
             "ModelUri": wanted.bundle_uri,
             "ModelName": place.classifier,
             "ModelVersion": wanted.version,
+            "BundleDigest": wanted.bundle_digest,
             "MaxChars": str(place.max_chars),
         },
         op_id,
