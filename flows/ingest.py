@@ -50,4 +50,4 @@ def ingest(
 
 
 if __name__ == "__main__":
-    ingest(*sys.argv[1:3])
+    ingest(sys.argv[1], source=sys.argv[2] if len(sys.argv) > 2 else None)
