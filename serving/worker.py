@@ -70,6 +70,9 @@ class ClassifyAPI(ls.LitAPI):  # type: ignore[misc]
             raise SystemExit(processes.TOLD) from None
 
     def _load(self, device: str) -> None:
+        # OpenMP reads it when torch is imported. Threads that spin while they wait for each other
+        # made a prediction 13 times slower on two cores that others used too.
+        os.putenv("OMP_WAIT_POLICY", "PASSIVE")
         import torch  # here: the HTTP process has no need of it, and it takes seconds
 
         from training.bundle import BundleError, Classifier
