@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -26,8 +27,10 @@ class Sandbox:
         self.state.mkdir(parents=True, exist_ok=True)
         log = (self.state.parent / f"{self.state.name}.log").open("a")
         self.server = subprocess.Popen(
-            [sys.executable, "-m", "infra.sandbox.server", "--port", str(port)]
-            + ["--state", str(self.state)],
+            [
+                *(sys.executable, "-m", "infra.sandbox.server"),
+                *("--port", str(port), "--state", str(self.state)),
+            ],
             cwd=CHECKOUT,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -39,19 +42,22 @@ class Sandbox:
             if line.startswith("sandbox ready "):
                 self.url = line.split()[-1]
                 return self
-        raise RuntimeError(f"the sandbox did not start; its log is {log.name}")
+        self._end(signal.SIGKILL)
+        last = Path(log.name).read_text()[-2000:]
+        raise RuntimeError(f"the sandbox did not start; its log {log.name} ends:\n{last}")
 
     def stop(self) -> None:
         """SIGTERM, as `make down` does."""
-        assert self.server and self.server.stdout
-        self.server.terminate()
-        self.server.wait(30)
-        self.server.stdout.close()
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL, as a crash does."""
-        assert self.server and self.server.stdout
-        self.server.kill()
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self.server
+        assert self.server.stdout
+        self.server.send_signal(number)
         self.server.wait(30)
         self.server.stdout.close()
 
