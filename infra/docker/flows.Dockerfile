@@ -4,7 +4,7 @@ FROM python:3.11-slim AS build
 RUN pip install --no-cache-dir "uv==0.13.8"
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
-RUN uv pip install --no-cache --prefix /install --python /usr/local/bin/python \
+RUN uv pip install --no-cache --compile-bytecode --prefix /install --python /usr/local/bin/python \
         --constraint requirements.lock --group flows
 
 FROM python:3.11-slim

@@ -6,13 +6,14 @@ RUN pip install --no-cache-dir "uv==0.13.8"
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
 # Of the training group only what loads a bundle; torch without CUDA is 2 GB smaller.
-RUN uv pip install --no-cache --prefix /install --python /usr/local/bin/python \
+RUN uv pip install --no-cache --compile-bytecode --prefix /install --python /usr/local/bin/python \
         --torch-backend cpu --constraint requirements.lock --group serving \
         torch transformers safetensors pydantic
 
 FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    OMP_WAIT_POLICY=PASSIVE \
     MODEL_PATH=/opt/ml/model \
     API_HOST=0.0.0.0 \
     API_PORT=8080

@@ -4,12 +4,13 @@ FROM python:3.11-slim AS build
 RUN pip install --no-cache-dir "uv==0.13.8"
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
-RUN uv pip install --no-cache --prefix /install --python /usr/local/bin/python \
+RUN uv pip install --no-cache --compile-bytecode --prefix /install --python /usr/local/bin/python \
         --constraint requirements.lock --group training
 
 FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 \
-    PYTHONDONTWRITEBYTECODE=1
+    PYTHONDONTWRITEBYTECODE=1 \
+    OMP_WAIT_POLICY=PASSIVE
 COPY --from=build /install /usr/local
 WORKDIR /opt/perennial
 COPY training training

@@ -186,6 +186,8 @@ def write_environment(state: Path, ports: dict[str, int]) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": urls["mlflow"],
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Five more processes, for evaluation features that nothing here uses.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
     }
     lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in shell.items())

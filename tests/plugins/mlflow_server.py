@@ -23,13 +23,14 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     options += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     options += ["--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "mlflow.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *options],
             stdout=log,
             stderr=log,
             cwd=folder,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**os.environ, **quiet},
             start_new_session=True,
         )
 
