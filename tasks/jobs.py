@@ -128,4 +128,5 @@ def _reporter(job: Started, tail: logs.Tail) -> Callable[[jobs.Status], None]:
 
 
 def _percent(progress: Progress) -> float:
-    return round(100 * progress.step / max(progress.steps, 1), 1)
+    done = progress.epoch - 1 + progress.step / max(progress.steps, 1)
+    return round(100 * done / progress.epochs, 1)

@@ -17,17 +17,18 @@ _VOLUME_GB = 30
 def submit(request: TrainingRequest | ProcessingRequest, name: str) -> None:
     """Create the job under this name; the SDK then reads what it made."""
     if isinstance(request, TrainingRequest):
-        TrainingJob.create(training_job_name=name, **_training_arguments(request, name))
+        TrainingJob.create(training_job_name=name, **_training_arguments(request))
     else:
         ProcessingJob.create(processing_job_name=name, **_processing_arguments(request, name))
 
 
-def _training_arguments(request: TrainingRequest, name: str) -> dict[str, Any]:
+def _training_arguments(request: TrainingRequest) -> dict[str, Any]:
     spot = {}
     longest = {"max_runtime_in_seconds": request.max_runtime_s}
     if request.use_spot:
         longest["max_wait_time_in_seconds"] = request.max_runtime_s + PROVISIONING_S
-        uri = f"{request.checkpoints_uri}/{name}"
+        # One place for all attempts: the next one goes on where the last was interrupted.
+        uri = f"{request.checkpoints_uri}/{request.names[0]}"
         spot = {
             "enable_managed_spot_training": True,
             "checkpoint_config": shapes.CheckpointConfig(s3_uri=uri),

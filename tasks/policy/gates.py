@@ -50,7 +50,8 @@ def _problems(evaluation: Evaluation, wanted: tuple[str, str | None, str]) -> tu
     )
     names = ("challenger", "champion", "snapshot")
     problems = [
-        f"{name} is {_short(there)} in the evaluation, {_short(asked)} was asked for"
+        f"{name} is {_short(there)} in the evaluation, {_short(asked)} was asked for;"
+        " the log of the evaluation job says why"
         for name, there, asked in zip(names, found, wanted, strict=True)
         if there != asked
     ]

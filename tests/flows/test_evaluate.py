@@ -1,0 +1,120 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows.evaluate import evaluate
+from flows.train import train
+from tasks.adapters import aws, packages, registry, verdicts
+from tasks.errors import GateFailed, NotFound
+from tasks.options import TrainingOptions
+from tasks.records import ModelVersion, Outcome, Verdict
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture
+def challenger(tiny, sandbox) -> ModelVersion:
+    version = train("tiny")
+    sandbox.clear_calls()
+    return version
+
+
+def recorded(version: ModelVersion) -> Verdict | None:
+    s3 = aws.client("s3")
+    return verdicts.read(s3, "perennial-models-test", "tiny", version.bundle_digest)
+
+
+def approval(version: ModelVersion) -> str:
+    found = packages.find(aws.client("sagemaker"), "perennial-test-tiny", version.bundle_digest)
+    assert found is not None
+    return found.approval
+
+
+def created(sandbox: Any) -> int:
+    return sum(call["action"] == "CreateProcessingJob" for call in sandbox.calls())
+
+
+def page() -> str:
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["evaluate-tiny"]))
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=wanted)
+    return str(max(found, key=lambda one: one.created).data)
+
+
+def test_a_challenger_over_the_floors_passes_and_it_is_written_everywhere(
+    challenger, tiny, mlflow_server, tmp_path
+):
+    verdict = evaluate("tiny")
+
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.reasons == ("no champion to compare with",)
+    assert verdict.numbers["rows"] == 60
+    assert recorded(challenger) == verdict
+    assert approval(challenger) == "Approved"
+    client = MlflowClient(mlflow_server)
+    tags = client.get_model_version(tiny.model, challenger.version).tags
+    assert (tags["verdict"], tags["approval_status"]) == ("PASS", "approved")
+    run = client.get_run(challenger.run_id)
+    assert run.data.metrics["evaluation.accuracy"] == verdict.numbers["accuracy"]
+    assert client.list_artifacts(challenger.run_id, "evaluation.json") is not None
+    assert "tiny version 1: PASS" in page()
+    assert "| 60 test rows | challenger | champion |" in page()
+
+
+def test_evaluating_again_uses_the_finished_job(challenger, sandbox):
+    first = evaluate("tiny")
+    sandbox.clear_calls()
+
+    second = evaluate("tiny", version=challenger.version)
+
+    assert second == first
+    assert created(sandbox) == 0
+
+
+def test_a_challenger_under_a_floor_fails_once_all_is_recorded(challenger, tiny, mlflow_server):
+    tiny.floor(1.0)
+
+    with pytest.raises(GateFailed, match=r"tiny version 1 is FAIL: accuracy 0\.\d+ under"):
+        evaluate("tiny")
+
+    verdict = recorded(challenger)
+    assert verdict is not None
+    assert verdict.outcome is Outcome.FAIL
+    assert approval(challenger) == "Rejected"
+    tags = registry.get_tags(registry.client(mlflow_server), tiny.model, "1")
+    assert (tags["verdict"], tags["approval_status"]) == ("FAIL", "rejected")
+    assert "under the floor 1.000" in page()
+
+
+def test_the_champion_itself_passes_without_a_job(challenger, tiny, mlflow_server, sandbox):
+    registry.set_alias(registry.client(mlflow_server), tiny.model, "champion", "1")
+
+    verdict = evaluate("tiny")
+
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.reasons == ("version 1 is the champion itself",)
+    assert created(sandbox) == 0
+
+
+def test_a_challenger_is_compared_with_the_champion_row_by_row(challenger, tiny, mlflow_server):
+    registry.set_alias(registry.client(mlflow_server), tiny.model, "champion", "1")
+    second = train("tiny", options=TrainingOptions(learning_rate=2e-3))
+
+    try:
+        verdict = evaluate("tiny")
+    except GateFailed:
+        verdict = replace(recorded(second))  # type: ignore[type-var]
+
+    assert (verdict.version, verdict.champion_digest) == ("2", challenger.bundle_digest)
+    assert {"difference", "difference_low", "difference_high"} <= verdict.numbers.keys()
+    assert any("against the champion" in reason for reason in verdict.reasons)
+    assert "| right where the other is wrong |" in page()
+
+
+def test_without_a_challenger_a_run_says_what_to_do(tiny):
+    with pytest.raises(NotFound, match="run train"):
+        evaluate("tiny")
