@@ -40,6 +40,12 @@ class EndpointActions:
                 )
             return super().create_endpoint_config()  # type: ignore[misc]
 
+    def describe_endpoint_config(self) -> Any:
+        described = super().describe_endpoint_config()  # type: ignore[misc]
+        if not described.result["DataCaptureConfig"]:  # the SDK refuses an empty one
+            del described.result["DataCaptureConfig"]
+        return described
+
     def create_endpoint(self) -> Any:
         name = self._get_param("EndpointName")
         with _lock:
@@ -49,6 +55,7 @@ class EndpointActions:
             endpoint: Any = sagemaker().endpoints[name]
             endpoint.endpoint_status, endpoint.live = "Creating", {}
             endpoint.production_variants = []
+            endpoint.data_capture_config = endpoint.data_capture_config or None
         _in_background(self.fleets.create, endpoint)
         return created
 
