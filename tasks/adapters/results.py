@@ -47,7 +47,7 @@ def _read(s3: "S3Client", uri: str) -> bytes:
 
 
 def _member(tar: tarfile.TarFile, uri: str, name: str) -> bytes:
-    for member in tar:
+    for member in tar.getmembers():
         if member.isfile() and member.name.removeprefix("./") == name:
             content = tar.extractfile(member)
             return content.read() if content else b""
