@@ -40,12 +40,12 @@ def joined(environment: JobEnvironment) -> Iterator[Process]:
     """Join the processes that RANK and WORLD_SIZE speak of; alone when they are not set."""
     cuda = torch.cuda.is_available()
     device = f"cuda:{environment.LOCAL_RANK}" if cuda else "cpu"
-    # torchrun gives each process one thread unless told otherwise.
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(max(1, cores // environment.LOCAL_WORLD_SIZE))
     if environment.RANK is None or environment.WORLD_SIZE == 1:
         yield Process(0, 1, device)
         return
+    # torchrun gives each process one thread unless told otherwise.
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, cores // environment.LOCAL_WORLD_SIZE))
     if cuda:
         torch.cuda.set_device(environment.LOCAL_RANK)
     group.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(hours=2))
