@@ -1,0 +1,190 @@
+"""One listener: choose the rule, choose the target, pass the request on, count it."""
+
+import asyncio
+import fnmatch
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from moto.elbv2.models import elbv2_backends
+
+from infra.sandbox import alarms
+from infra.sandbox.world import ACCOUNT, REGION
+
+_FLUSH_S = 2.0
+_HOP_BY_HOP = {
+    *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+    *("te", "trailer", "transfer-encoding", "upgrade"),
+}
+NAMESPACE = "AWS/ApplicationELB"
+
+
+def groups(actions: list[Any]) -> list[tuple[str, int]]:
+    """Target group and weight of a forward action."""
+    for action in actions:
+        data = action.data if hasattr(action, "data") else action
+        if data.get("ForwardConfig", {}).get("TargetGroups"):
+            told = data["ForwardConfig"]["TargetGroups"]
+            return [(one["TargetGroupArn"], int(one.get("Weight", 1))) for one in told]
+        if "TargetGroupArn" in data:
+            return [(data["TargetGroupArn"], 1)]
+    return []
+
+
+@dataclass
+class Meter:
+    """Counts between two writes to CloudWatch."""
+
+    counts: "defaultdict[tuple[str, str, str], float]" = field(
+        default_factory=lambda: defaultdict(float)
+    )
+    times: "defaultdict[tuple[str, str], list[float]]" = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def count(self, balancer: str, group: str, status: int, seconds: float | None) -> None:
+        """One answered request; `group` is empty when no target answered."""
+        for place in {"", group}:
+            self.counts[balancer, place, "RequestCount"] += 1
+            if seconds is not None:
+                self.times[balancer, place].append(seconds)
+                self.counts[balancer, place, f"HTTPCode_Target_{status // 100}XX_Count"] += 1
+            else:
+                self.counts[balancer, place, f"HTTPCode_ELB_{status // 100}XX_Count"] += 1
+
+    async def flush_for_ever(self, hosts: Callable[[], list[tuple[str, str, int, int]]]) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            self.flush(hosts())
+
+    def flush(self, hosts: list[tuple[str, str, int, int]]) -> None:
+        counts, times = self.counts, self.times
+        self.counts, self.times = defaultdict(float), defaultdict(list)
+        for (balancer, group, name), value in counts.items():
+            alarms.put(NAMESPACE, name, dimensions(balancer, group), value, "Count")
+        for (balancer, group), seconds in times.items():
+            told = dimensions(balancer, group)
+            # Ranks keep the percentiles right without a point for every request.
+            step = max(1, len(seconds) // 50)
+            for value in sorted(seconds)[step // 2 :: step]:
+                alarms.put(NAMESPACE, "TargetResponseTime", told, value, "Seconds")
+        for balancer, group, good, bad in hosts:
+            told = dimensions(balancer, group)
+            alarms.put(NAMESPACE, "HealthyHostCount", told, good, "Count")
+            alarms.put(NAMESPACE, "UnHealthyHostCount", told, bad, "Count")
+
+
+def dimensions(balancer: str, group: str) -> dict[str, str]:
+    told = {"LoadBalancer": balancer.rsplit(":", 1)[1].removeprefix("loadbalancer/")}
+    return {**told, "TargetGroup": group.rsplit(":", 1)[1]} if group else told
+
+
+@dataclass
+class Forwarder:
+    """The ASGI application of one listener."""
+
+    balancer: str
+    listener: str
+    client: httpx.AsyncClient
+    meter: Meter
+    healthy: Callable[[str], list[tuple[str, int]]]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        begun = time.perf_counter()
+        group, status, headers, content = await self.answer(scope, body)
+        seconds = time.perf_counter() - begun if group else None
+        self.meter.count(self.balancer, group, status, seconds)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def answer(
+        self, scope: Any, body: bytes
+    ) -> tuple[str, int, list[tuple[bytes, bytes]], bytes]:
+        """(group whose target answered, status, headers, body)."""
+        actions = self.actions(scope)
+        fixed = next((a.data for a in actions if a.data["Type"] == "fixed-response"), None)
+        if fixed:
+            told = fixed.get("FixedResponseConfig", {})
+            return _own(int(told.get("StatusCode", 200)), told.get("MessageBody", ""))
+        weighted = [one for one in groups(actions) if one[1] > 0]
+        if not weighted:
+            return _own(503, "Service Temporarily Unavailable")
+        (group,) = random.choices([arn for arn, _ in weighted], [w for _, w in weighted])
+        targets = self.healthy(group)
+        if not targets:
+            return _own(503, "Service Temporarily Unavailable")
+        host, port = random.choice(targets)
+        try:
+            answer = await self.client.send(self.request(scope, body, host, port))
+        except httpx.TimeoutException:
+            return _own(504, "Gateway Time-out")
+        except httpx.HTTPError:
+            return _own(502, "Bad Gateway")
+        headers = [
+            (name.lower(), value)
+            for name, value in answer.headers.raw
+            if name.decode().lower() not in {*_HOP_BY_HOP, "content-encoding", "content-length"}
+        ]
+        headers.append((b"content-length", str(len(answer.content)).encode()))
+        return group, answer.status_code, headers, answer.content
+
+    def actions(self, scope: Any) -> list[Any]:
+        """Of the first rule that fits, by priority; of the default at last."""
+        balancer = elbv2_backends[ACCOUNT][REGION].load_balancers.get(self.balancer)
+        listener = balancer.listeners.get(self.listener) if balancer else None
+        if listener is None:
+            return []
+        rules = [one for one in list(listener.rules.values()) if one.priority != "default"]
+        for rule in sorted(rules, key=lambda one: int(one.priority)):
+            if all(_fits(condition, scope) for condition in rule.conditions):
+                return list(rule.actions)
+        return list(listener.default_actions)
+
+    def request(self, scope: Any, body: bytes, host: str, port: int) -> httpx.Request:
+        sent = [(n, v) for n, v in scope["headers"] if n.decode().lower() not in _HOP_BY_HOP]
+        before = b", ".join(v for n, v in sent if n == b"x-forwarded-for")
+        caller = scope["client"][0].encode()
+        kept = [(n, v) for n, v in sent if n not in (b"x-forwarded-for", b"content-length")]
+        kept += [
+            (b"x-forwarded-for", before + b", " + caller if before else caller),
+            (b"x-forwarded-proto", b"http"),
+            (b"x-forwarded-port", str(scope["server"][1]).encode()),
+        ]
+        query = scope["query_string"].decode()
+        url = f"http://{host}:{port}{scope['raw_path'].decode()}{'?' + query if query else ''}"
+        return self.client.build_request(scope["method"], url, headers=kept, content=body)
+
+
+def _own(status: int, text: str) -> tuple[str, int, list[tuple[bytes, bytes]], bytes]:
+    """What the load balancer itself answers."""
+    body = text.encode()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
+    return "", status, [*headers, (b"server", b"awselb/2.0")], body
+
+
+def _fits(condition: dict[str, Any], scope: Any) -> bool:
+    match condition["Field"]:
+        case "path-pattern":
+            values = condition.get("PathPatternConfig", condition).get("Values", [])
+            return any(fnmatch.fnmatchcase(scope["path"], one) for one in values)
+        case "http-header":
+            told = condition["HttpHeaderConfig"]
+            name = told["HttpHeaderName"].lower().encode()
+            sent = [v.decode().lower() for n, v in scope["headers"] if n == name]
+            wanted = [one.lower() for one in told["Values"]]
+            return any(fnmatch.fnmatchcase(value, one) for value in sent for one in wanted)
+        case "http-request-method":
+            return scope["method"] in condition["HttpRequestMethodConfig"]["Values"]
+    return False
