@@ -160,7 +160,7 @@ def _afterwards(kind: Any, finish: Any) -> None:
     """Let `finish(resource, properties, account, region)` do what moto left out."""
     original = kind.create_from_cloudformation_json.__func__
 
-    def create(cls: Any, name: str, asked: Any, account_id: str, region_name: str, **more: Any):  # type: ignore[no-untyped-def]
+    def create(cls: Any, /, name: str, asked: Any, account_id: str, region_name: str, **more: Any):  # type: ignore[no-untyped-def]
         made = original(cls, name, asked, account_id, region_name, **more)
         finish(made, asked["Properties"], account_id, region_name)
         return made
