@@ -176,7 +176,7 @@ class Classifier:
 def _load_model(folder: Path) -> Any:
     quiet()
     try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
+        model, loading = AutoModelForSequenceClassification.from_pretrained(  # nosec B615 - a local folder
             folder,
             local_files_only=True,
             use_safetensors=True,
