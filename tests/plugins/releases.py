@@ -121,6 +121,9 @@ def shelf(
     environment = f"r{next(NUMBERS)}"
     monkeypatch.setenv("PERENNIAL_ENVIRONMENT", environment)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    profile = f"profile-{environment}"
+    aws.client("iam").create_instance_profile(InstanceProfileName=profile)
+    monkeypatch.setenv("PERENNIAL_INSTANCE_PROFILE", profile)
     topic = aws.client("sns").create_topic(Name=f"alerts-{environment}")["TopicArn"]
     monkeypatch.setenv("PERENNIAL_ALERT_TOPIC_ARN", topic)
     rows = "".join(json.dumps({"text": text, "label": "World"}) + "\n" for text in TEXTS)
