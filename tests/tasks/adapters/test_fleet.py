@@ -67,7 +67,7 @@ def test_versions_follow_each_other_and_a_broken_one_never_gets_traffic(
         assert "blue" in fleet.stage(aws.client, place, second, "op-2")
         fleet.prove(aws.client, place, second, HELLO)
 
-        with pytest.raises(DeployFailed, match=r"ended Failed: .*tar"):
+        with pytest.raises(DeployFailed, match="not in gzip format"):
             fleet.stage(aws.client, place, broken, "op-3")
         fleet.restore(aws.client, place, broken, "op-3")
         fleet.prove(aws.client, place, second, HELLO)
