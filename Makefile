@@ -79,7 +79,7 @@ check: install  ## lint, types, imports, security, templates, images, workflows,
 	ruff format --check --quiet .
 	mypy
 	lint-imports
-	bandit --quiet --recursive --configfile pyproject.toml flows tasks training serving deployments infra bench
+	bandit --quiet --severity-level medium --recursive flows tasks training serving deployments infra bench
 	cfn-lint infra/cloudformation/*.yaml
 	checkov --quiet --compact --skip-download --framework cloudformation --directory infra/cloudformation
 	hadolint infra/docker/*.Dockerfile

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect.settings import get_current_settings
+from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from deployments import predict, watch
@@ -44,11 +45,12 @@ class Demo(BaseSettings):
     classifier: str = "news"
     data: str = ""
     target: str = "ec2"
+    sample_size: int = Field(4000, ge=20, description="training rows used at most")
 
     @property
     def source(self) -> str:
         if not self.data:
-            return f"sample://{self.classifier}?rows=2500&seed=7"
+            return f"sample://{self.classifier}?rows=2000&seed=7"
         return self.data if "://" in self.data else str(Path(self.data).resolve())
 
     def parameters(self) -> dict[str, Any]:
@@ -56,10 +58,10 @@ class Demo(BaseSettings):
         return {
             "classifier": self.classifier,
             "source": self.source,
-            "sample_size": 4000,
+            "sample_size": self.sample_size,
             "training": {
                 "base_model": "offline",
-                "epochs": 2,
+                "epochs": 1,
                 "max_length": 64,
                 "batch_size": 16,
                 "learning_rate": 1e-4,
@@ -134,7 +136,7 @@ def tell(release: Release, verdict: Verdict, endpoint: str, seconds: float) -> N
         "snapshot": verdict.snapshot_sha256[:12],
         "version": f"{verdict.version} (previous: {previous})",
         "bundle": verdict.bundle_digest[:12],
-        **{name: f"{value:.3f}" for name, value in verdict.numbers.items()},
+        **{name: f"{value:.4g}" for name, value in verdict.numbers.items()},
         "verdict": f"{verdict.outcome}: {verdict.reasons[0]}",
         "endpoint": endpoint,
         "release": f"{release.state}, generation {release.generation}",

@@ -1,6 +1,7 @@
 """Start a deployment and print its log while it runs, its sub-flows' included."""
 
 import asyncio
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,9 +43,12 @@ class Log:
         )
         logs = await self.client.read_logs(wanted, limit=PAGE, sort=LogSort.TIMESTAMP_ASC)
         for log in logs:
-            if log.id not in self.printed:
-                self.printed.add(log.id)
-                self.newest = max(self.newest, log.timestamp)
+            if log.id in self.printed:
+                continue
+            self.printed.add(log.id)
+            self.newest = max(self.newest, log.timestamp)
+            # That each of some forty steps completed is for the page of the run.
+            if log.name != "prefect.task_runs" or log.level > logging.INFO:
                 print(f"{log.timestamp.astimezone():%H:%M:%S}  {log.message}", flush=True)
 
 

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where this environment's things are. `deployments/apply.py` fills them from the bootstrap stack."""
+    """Where this environment's things are; `make deploy` fills them from the bootstrap stack."""
 
     model_config = SettingsConfigDict(env_prefix="PERENNIAL_", frozen=True)
 

@@ -45,7 +45,7 @@ def test_pins_that_hold_the_stack_together(package, below):
 
 def test_prefect_and_litserve_and_mlflow_import_together():
     done = subprocess.run(
-        [sys.executable, "-c", "import prefect.server.api.server, litserve, mlflow, sagemaker.core"],
+        [sys.executable, "-c", "import prefect.server.api.server, litserve, mlflow, sagemaker"],
         capture_output=True,
         text=True,
         timeout=300,

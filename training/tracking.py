@@ -1,5 +1,6 @@
 """The job's run in MLflow: one for each job, also when the job restarts."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from mlflow.entities import RunStatus
 from mlflow.environment_variables import (
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
     MLFLOW_HTTP_REQUEST_TIMEOUT,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
 )
 from mlflow.exceptions import MlflowException
 
@@ -21,6 +23,12 @@ from training.loop import EpochScore
 
 # About ten seconds for a server that refuses, a minute and a half for one that hangs.
 _RETRIES, _TIMEOUT_S = 3, 20
+# The log is what a person follows; the SageMaker plugin warns at every call to a server not its own.
+_NOISY = (
+    "mlflow.tracking.request_header.registry",
+    "mlflow.tracking.fluent",
+    "mlflow.system_metrics",
+)
 _DIGEST_CHARS = 36  # MLflow takes no longer ones
 
 
@@ -77,6 +85,9 @@ def tracked(
 def _start(environment: JobEnvironment, job_name: str, manifest: SnapshotManifest) -> str:
     MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(_RETRIES)
     MLFLOW_HTTP_REQUEST_TIMEOUT.set(_TIMEOUT_S)
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    for noisy in _NOISY:
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(environment.MLFLOW_TRACKING_URI)
     classifier = environment.CLASSIFIER or manifest.classifier
     experiment = mlflow.set_experiment(environment.MLFLOW_EXPERIMENT_NAME or classifier)

@@ -120,7 +120,8 @@ class Snapshots:
     def load(self) -> None:
         if not self.path.exists():
             return
-        memory: Memory = pickle.loads(self.path.read_bytes())
+        # The sandbox's own file, below its own folder.
+        memory: Memory = pickle.loads(self.path.read_bytes())  # nosec B301
         for service, accounts in memory.items():
             for account, regions in accounts.items():
                 for region, backend in regions.items():

@@ -104,14 +104,15 @@ class Store:
         """Put buckets and objects back into moto; bytes stay on disk."""
         if not (self.root / "buckets").exists():
             return
-        bare, backend().tagger = pickle.loads((self.root / "buckets").read_bytes())
+        # The sandbox's own files, below its own folder.
+        bare, backend().tagger = pickle.loads((self.root / "buckets").read_bytes())  # nosec B301
         for bucket in bare:
             bucket.keys = Keys(bucket.name)
             bucket.multiparts = models.MultipartDict()
             backend().buckets[bucket.name] = bucket
             s3_backends.bucket_accounts[bucket.name] = (bucket.partition, bucket.account_id)
             for path in sorted((self.root / bucket.name).glob("*/versions")):
-                key, versions = pickle.loads(path.read_bytes())
+                key, versions = pickle.loads(path.read_bytes())  # nosec B301
                 for version in versions:
                     value = _key_of(version)._value_buffer
                     value.path = path.parent / value.path.name

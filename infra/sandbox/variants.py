@@ -104,7 +104,8 @@ class Server:
 
     def _pings(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=5) as answer:
+            url = f"http://127.0.0.1:{self.port}/ping"
+            with urllib.request.urlopen(url, timeout=5) as answer:  # nosec B310
                 return bool(answer.status == 200)
         except OSError:
             return False

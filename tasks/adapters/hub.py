@@ -60,5 +60,7 @@ def stream(name: str, split: str) -> Iterable[dict[str, Any]]:
     import datasets  # here, because it takes 6 s and only this source needs it
 
     datasets.config.STREAMING_READ_MAX_RETRIES = 3
-    found: Iterable[dict[str, Any]] = datasets.load_dataset(name, split=split, streaming=True)
+    # No revision: what the hub has today is what is asked for; the snapshot's hash pins it.
+    rows = datasets.load_dataset(name, split=split, streaming=True)  # nosec B615
+    found: Iterable[dict[str, Any]] = rows
     return found
