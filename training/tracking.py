@@ -23,7 +23,7 @@ from training.loop import EpochScore
 
 # About ten seconds for a server that refuses, a minute and a half for one that hangs.
 _RETRIES, _TIMEOUT_S = 3, 20
-# The log is what a person follows; the SageMaker plugin warns at every call to a server not its own.
+# A person follows this log, and the SageMaker plugin warns at every call to a server not its own.
 _NOISY = (
     "mlflow.tracking.request_header.registry",
     "mlflow.tracking.fluent",
