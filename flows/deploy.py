@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import ExitStack
-from typing import Annotated, Literal
+from typing import Literal
 
 from prefect import flow
 from pydantic import BaseModel, Field
@@ -13,23 +13,29 @@ from tasks.data import load_classifier
 from tasks.records import Place, Release, Served
 from tasks.settings import Settings
 
-ClassifierName = Annotated[str, Field(description="A file in classifiers/: news, genre ...")]
-Version = Annotated[str | None, Field(description="Registered version. Empty: the challenger")]
-
 
 class RolloutPlan(BaseModel, frozen=True):
-    """How to go out; the form that the Prefect UI shows for a run."""
+    """Where to, and how carefully."""
 
     target: Target | None = Field(None, description="Empty: the target of the classifier file")
     strategy: Literal["all-at-once"] = "all-at-once"
-    override_reason: str = Field("", description="Why it goes out without PASS; kept in the ledger")
+    override_reason: str = Field(
+        "",
+        description="Why it goes out without PASS, for the flow deploy alone; kept in the ledger",
+    )
 
 
 @flow(name="deploy", flow_run_name="deploy {classifier}")
 def deploy(
-    classifier: ClassifierName, version: Version = None, plan: RolloutPlan = RolloutPlan()
+    classifier: str, version: str | None = None, plan: RolloutPlan = RolloutPlan()
 ) -> Served:
-    """Release a version that passed, and prove that it answers; any failure puts all back."""
+    """Release a version that passed, and prove that it answers; any failure puts all back.
+
+    Args:
+        classifier: A file in classifiers/: news, genre, sentiment or your own.
+        version: A registered version. Empty: the challenger.
+        plan: Where to, and how carefully.
+    """
     settings = Settings()
     chosen = load_classifier(classifier, settings.classifiers_dir)
     place = targets.place_of(settings, chosen, plan.target)

@@ -1,10 +1,8 @@
 """The gate before release: challenger and champion on the same test rows."""
 
 import sys
-from typing import Annotated
 
 from prefect import flow
-from pydantic import Field
 
 from tasks.data import load_classifier
 from tasks.gates import (
@@ -23,15 +21,16 @@ from tasks.records import Verdict
 from tasks.releases import choose_version
 from tasks.settings import Settings
 
-ClassifierName = Annotated[str, Field(description="A file in classifiers/: news, genre ...")]
-Version = Annotated[str | None, Field(description="Registered version. Empty: the challenger")]
-
 
 @flow(name="evaluate", flow_run_name="evaluate {classifier}")
-def evaluate(classifier: ClassifierName, version: Version = None) -> Verdict:
+def evaluate(classifier: str, version: str | None = None) -> Verdict:
     """Judge a version by the code that serves; GateFailed unless it passes, once all is recorded.
 
     Evaluating again uses the finished job and comes to the same verdict.
+
+    Args:
+        classifier: A file in classifiers/: news, genre, sentiment or your own.
+        version: A registered version. Empty: the challenger.
     """
     settings = Settings()
     config = load_classifier(classifier, settings.classifiers_dir)

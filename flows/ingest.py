@@ -17,27 +17,19 @@ from tasks.data import (
 from tasks.records import Snapshot
 from tasks.settings import Settings
 
-ClassifierName = Annotated[
-    str, Field(description="A file in classifiers/: news, genre, sentiment or your own")
-]
-DataSource = Annotated[
-    str | None,
-    Field(
-        description="A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or"
-        " sample://NAME?rows=3000&seed=7&drifted=1. Empty: the source of the classifier file"
-    ),
-]
-SampleSize = Annotated[
-    int | None,
-    Field(ge=20, description="Most training rows used. Empty: sample_size of the classifier file"),
-]
+SampleSize = Annotated[int | None, Field(ge=20)]
 
 
 @flow(name="ingest", flow_run_name="ingest {classifier}")
-def ingest(
-    classifier: ClassifierName, source: DataSource = None, sample_size: SampleSize = None
-) -> Snapshot:
-    """Clean and split the rows of a source and keep them in S3 under the hash of their content."""
+def ingest(classifier: str, source: str | None = None, sample_size: SampleSize = None) -> Snapshot:
+    """Clean and split the rows of a source and keep them in S3 under the hash of their content.
+
+    Args:
+        classifier: A file in classifiers/: news, genre, sentiment or your own.
+        source: A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or
+            sample://NAME?rows=2000&seed=7. Empty: the source of the classifier file.
+        sample_size: Most training rows used. Empty: sample_size of the classifier file.
+    """
     settings = Settings()
     chosen = load_classifier(classifier, settings.classifiers_dir)
     origin = source or chosen.data.source

@@ -11,7 +11,7 @@ from prefect import flow
 
 from flows.deploy import RolloutPlan, deploy
 from flows.evaluate import evaluate
-from flows.ingest import ClassifierName, DataSource, SampleSize, ingest
+from flows.ingest import SampleSize, ingest
 from flows.train import train
 from tasks.alerts import publish_pipeline
 from tasks.data import load_classifier
@@ -24,13 +24,22 @@ from tasks.targets import place_of
 
 @flow(name="pipeline", flow_run_name="pipeline {classifier}")
 def pipeline(
-    classifier: ClassifierName,
-    source: DataSource = None,
+    classifier: str,
+    source: str | None = None,
     sample_size: SampleSize = None,
     training: TrainingOptions = TrainingOptions(),
     rollout: RolloutPlan = RolloutPlan(),
 ) -> Served:
-    """Ingest, train, evaluate and deploy one classifier. Start it again when it failed."""
+    """Ingest, train, evaluate and deploy one classifier. Start it again when it failed.
+
+    Args:
+        classifier: A file in classifiers/: news, genre, sentiment or your own.
+        source: A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or
+            sample://NAME?rows=2000&seed=7. Empty: the source of the classifier file.
+        sample_size: Most training rows used. Empty: sample_size of the classifier file.
+        training: What this run does otherwise than the classifier file says.
+        rollout: Where to, and how carefully.
+    """
     settings = Settings()
     snapshot = ingest(classifier, source, sample_size)
     version = train(classifier, snapshot.sha256, training)

@@ -1,10 +1,8 @@
 """One training run: a SageMaker job on a snapshot, and its bundle in the registry."""
 
 import sys
-from typing import Annotated
 
 from prefect import flow
-from pydantic import Field
 
 from tasks.data import load_classifier
 from tasks.jobs import find_snapshot, follow_training, start_training, workplace
@@ -19,22 +17,21 @@ from tasks.registry import (
 )
 from tasks.settings import Settings
 
-ClassifierName = Annotated[str, Field(description="A file in classifiers/: news, genre ...")]
-SnapshotHash = Annotated[
-    str | None,
-    Field(description="SHA-256 or s3:// URI of a snapshot. Empty: the one ingested last"),
-]
-
 
 @flow(name="train", flow_run_name="train {classifier}")
 def train(
-    classifier: ClassifierName,
-    snapshot: SnapshotHash = None,
+    classifier: str,
+    snapshot: str | None = None,
     options: TrainingOptions = TrainingOptions(),
 ) -> ModelVersion:
     """Train a challenger. The same inputs again find the same job and the same version.
 
     A run that was cancelled or killed leaves its job running; the next run attaches to it.
+
+    Args:
+        classifier: A file in classifiers/: news, genre, sentiment or your own.
+        snapshot: SHA-256 or s3:// URI of a snapshot. Empty: the one ingested last.
+        options: What this run does otherwise than the classifier file says.
     """
     settings = Settings()
     config = options.apply(load_classifier(classifier, settings.classifiers_dir))

@@ -47,7 +47,7 @@ def publish_pipeline(
     """The whole way of a version in one table."""
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
     model = f"{mlflow_uri.rstrip('/')}/#/models/{version.name}/versions/{version.version}"
-    numbers = {name: f"{value:.3f}" for name, value in verdict.numbers.items()}
+    numbers = {name: f"{value:.4g}" for name, value in verdict.numbers.items()}
     publish_table(
         f"pipeline-{snapshot.classifier}",
         f"{snapshot.classifier} version {version.version} serves",

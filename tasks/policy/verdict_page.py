@@ -12,9 +12,10 @@ def page(verdict: Verdict, evaluation: Evaluation | None) -> str:
     parts = [head + verdict.outcome, *(f"- {reason}" for reason in verdict.reasons), ""]
     if evaluation:
         parts += [*_models(evaluation), "", *_classes(evaluation), ""]
-    parts.append(f"Bundle `{verdict.bundle_digest[:12]}`, data `{verdict.snapshot_sha256[:12]}`")
+    told = f"Bundle `{verdict.bundle_digest[:12]}`, data `{verdict.snapshot_sha256[:12]}`"
     if verdict.evaluation_uri:
-        parts.append(f", evidence `{verdict.evaluation_uri}`")
+        told += f", evidence `{verdict.evaluation_uri}`"
+    parts.append(told)
     return "\n".join(parts) + "\n"
 
 
