@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "plugins.bundles",
+    "plugins.flows",
     "plugins.mlflow_server",
     "plugins.releases",
     "plugins.sandbox",

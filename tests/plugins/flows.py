@@ -1,11 +1,10 @@
-"""What flow tests share: one Prefect server for all of them, and an environment in the sandbox."""
+"""What tests of flows share: one Prefect server for all of them, an environment in the sandbox."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import boto3
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUCKETS = ("perennial-data-test", "perennial-models-test", "perennial-logs-test")
@@ -14,13 +13,18 @@ BUCKETS = ("perennial-data-test", "perennial-models-test", "perennial-logs-test"
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A real Prefect server with an empty database, for the whole test session."""
+    # Imported late: most tests that load this plugin never need Prefect.
+    from prefect.testing.utilities import prefect_test_harness
+
     with prefect_test_harness(server_startup_timeout=180):
         yield
 
 
 @pytest.fixture
-def settings_env(sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def settings_env(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variables that `tasks.settings.Settings` reads, and the buckets that they name."""
+    import boto3
+
     s3 = boto3.client("s3")
     for bucket in BUCKETS:
         s3.create_bucket(Bucket=bucket)
