@@ -13,7 +13,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.cloudwatch.models import MetricAggregatedDatum, cloudwatch_backends
+from moto.cloudwatch.models import (
+    CloudWatchBackend,
+    MetricAggregatedDatum,
+    MetricDatumBase,
+    cloudwatch_backends,
+)
+from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
 from infra.sandbox.world import ACCOUNT, REGION, World
@@ -42,14 +48,29 @@ def put(
                 "Value": value,
                 "Unit": unit,
                 "Dimensions": [{"Name": n, "Value": v} for n, v in dimensions.items()],
-                "Timestamp": datetime.datetime.now(datetime.UTC),
+                "Timestamp": utcnow(),  # without a zone, as moto compares it
             }
         ],
     )
 
 
 def install(world: World) -> None:
-    """Nothing of moto has to change."""
+    """Two ways of AWS that moto lacks: statistics of one metric only, and states that last."""
+    original, put_alarm = MetricDatumBase.filter, CloudWatchBackend.put_metric_alarm
+
+    def fits(self: Any, *arguments: Any, **asked: Any) -> bool:
+        if "already_present_metrics" in asked:  # ListMetrics
+            return bool(original(self, *arguments, **asked))
+        return _names(self.dimensions) == _names(arguments[2])
+
+    def put_metric_alarm(self: Any, name: str, *arguments: Any, **asked: Any) -> Any:
+        before = self.alarms.get(name)
+        alarm = put_alarm(self, name, *arguments, **asked)
+        alarm.state_value = before.state_value if before else "INSUFFICIENT_DATA"
+        return alarm
+
+    MetricDatumBase.filter = fits
+    CloudWatchBackend.put_metric_alarm = put_metric_alarm
 
 
 def restore(world: World) -> None:
@@ -81,9 +102,10 @@ def evaluate(backend: Any, alarm: Any) -> bool:
     state, reason = _state(alarm, points)
     if state is None or state == alarm.state_value:
         return False
+    before = alarm.state_value
     alarm.update_state(reason, json.dumps({"recentDatapoints": points}), state)
     if alarm.actions_enabled:
-        _act(alarm, state, reason)
+        _act(alarm, before, state, reason)
     return True
 
 
@@ -204,15 +226,20 @@ def _seconds(moment: Any) -> float:
     return float((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp())
 
 
-def _act(alarm: Any, state: str, reason: str) -> None:
+def _act(alarm: Any, before: str, state: str, reason: str) -> None:
     actions = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}
     for arn in actions.get(state, alarm.insufficient_data_actions) or []:
         topics = sns_backends[ACCOUNT][REGION].topics
         if arn in topics:
             told = {
                 "AlarmName": alarm.name,
+                "AlarmDescription": alarm.description,
+                "AWSAccountId": ACCOUNT,
+                "Region": REGION,
+                "OldStateValue": before,
                 "NewStateValue": state,
                 "NewStateReason": reason,
+                "StateChangeTime": utcnow().isoformat(timespec="milliseconds") + "+0000",
                 "AlarmArn": alarm.alarm_arn,
             }
             topics[arn].publish(json.dumps(told), subject=f"{state}: {alarm.name}"[:99])

@@ -1,3 +1,6 @@
+import json
+import time
+
 import pytest
 
 from infra.sandbox import alarms
@@ -16,3 +19,88 @@ def test_a_rate_of_no_requests_has_no_value():
 def test_unknown_metric_math_is_refused():
     with pytest.raises(ValueError, match="is not known"):
         alarms.calculate("IF(a, 1, 2)", {"a": 1.0})
+
+
+class Told:
+    """A topic, and the queue in which its messages are read."""
+
+    def __init__(self, sns, sqs):
+        self.sqs = sqs
+        self.topic = sns.create_topic(Name="told")["TopicArn"]
+        self.queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])
+        sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"])
+        self.heard = []
+
+    def next(self):
+        """The next message of an alarm, waited for."""
+        end = time.monotonic() + 20
+        while not self.heard:
+            assert time.monotonic() < end, "no message came"
+            found = self.sqs.receive_message(QueueUrl=self.queue, WaitTimeSeconds=1)
+            for message in found.get("Messages", []):
+                self.heard.append(json.loads(json.loads(message["Body"])["Message"]))
+        return self.heard.pop(0)
+
+
+@pytest.fixture
+def told(aws):
+    return Told(aws("sns"), aws("sqs"))
+
+
+@pytest.fixture
+def latency(aws):
+    """Write so many points of a metric."""
+
+    def write(value, number=1):
+        point = {"MetricName": "Latency", "Values": [value], "Counts": [number]}
+        aws("cloudwatch").put_metric_data(Namespace="Proved", MetricData=[point])
+
+    return write
+
+
+def test_an_alarm_tells_its_topic_that_it_is_red_and_that_it_is_over(aws, told, latency):
+    cloudwatch = aws("cloudwatch")
+    latency(9.0)
+    for name, enabled in (("silent", False), ("slow", True)):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name, Namespace="Proved", MetricName="Latency", Statistic="Average",
+            Period=60, EvaluationPeriods=1, Threshold=5.0, TreatMissingData="notBreaching",
+            ComparisonOperator="GreaterThanThreshold", ActionsEnabled=enabled,
+            AlarmActions=[told.topic], OKActions=[told.topic],
+        )  # fmt: skip
+
+    red = told.next()
+    latency(0.0, number=99)
+    over = told.next()
+
+    assert (red["AlarmName"], red["OldStateValue"], red["NewStateValue"]) == (
+        "slow", "INSUFFICIENT_DATA", "ALARM",
+    )  # fmt: skip
+    assert "[9.0] against the threshold 5.0" in red["NewStateReason"]
+    assert (over["AlarmName"], over["OldStateValue"], over["NewStateValue"]) == (
+        "slow", "ALARM", "OK",
+    )  # fmt: skip
+    found = cloudwatch.describe_alarms(AlarmNames=["silent", "slow"])["MetricAlarms"]
+    assert [alarm["StateValue"] for alarm in found] == ["OK", "OK"]
+    assert told.heard == []
+
+
+def test_an_alarm_that_is_put_again_keeps_its_state(aws):
+    cloudwatch = aws("cloudwatch")
+    asked = {
+        "AlarmName": "again", "Namespace": "Proved", "MetricName": "None", "Statistic": "Sum",
+        "Period": 60, "EvaluationPeriods": 1, "Threshold": 5.0, "TreatMissingData": "ignore",
+        "ComparisonOperator": "GreaterThanThreshold",
+    }  # fmt: skip
+
+    def state():
+        (alarm,) = cloudwatch.describe_alarms(AlarmNames=["again"])["MetricAlarms"]
+        return alarm["StateValue"]
+
+    cloudwatch.put_metric_alarm(**asked)
+    assert state() == "INSUFFICIENT_DATA"
+    cloudwatch.set_alarm_state(AlarmName="again", StateValue="ALARM", StateReason="a test")
+    cloudwatch.put_metric_alarm(**asked)
+
+    assert state() == "ALARM"
