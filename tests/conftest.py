@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "plugins.bundles",
+    "plugins.faults",
     "plugins.flows",
     "plugins.mlflow_server",
     "plugins.releases",
