@@ -26,6 +26,7 @@ from moto.elbv2.models import (
 from moto.kms.models import Key
 from moto.ssm.models import Document
 
+from infra.sandbox import templates
 from infra.sandbox.world import World
 
 
@@ -49,6 +50,7 @@ def install(world: World) -> None:
     FakeTargetGroup.delete = _delete_target_group
     ELBv2Backend.convert_and_validate_properties = _actions
     _keep_what_cannot_change()
+    templates.install()
     # A KMS key of a stack is part of the saved state, and moto's keys hold such an object.
     copyreg.pickle(_rust.openssl.rsa.RSAPrivateKey, _key_bytes)
 

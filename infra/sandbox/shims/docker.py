@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from infra.sandbox.world import UnknownImage, World, write_atomically
+from infra.sandbox.world import MARK, UnknownImage, World, write_atomically
 
 _STOP_S = 20
 
@@ -44,7 +44,7 @@ def folder() -> Path:
 def pull(arguments: list[str]) -> int:
     image = arguments[-1]
     try:
-        World(Path()).image_command(image)
+        World(Path(os.environ[MARK])).image_command(image)
     except UnknownImage as problem:
         return _fail(f"Error response from daemon: manifest for {image} not found: {problem}")
     print(f"Status: Image is up to date for {image}")

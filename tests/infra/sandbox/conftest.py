@@ -39,6 +39,25 @@ port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 """
 
+HAND = """
+import http.server, json, os, pathlib
+manifest = pathlib.Path(os.environ["MODEL_PATH"], "manifest.json")
+told = {
+    "pid": os.getpid(),
+    "version": os.environ.get("MODEL_VERSION"),
+    "manifest": manifest.read_text() if manifest.exists() else None,
+}
+class Handler(http.server.BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True
+    def log_message(self, *_): ...
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(told).encode())
+place = os.environ["API_HOST"], int(os.environ["API_PORT"])
+http.server.ThreadingHTTPServer(place, Handler).serve_forever()
+"""
+
 
 def client_of(url: str, service: str) -> Any:
     config = Config(retries={"total_max_attempts": 1}, read_timeout=20)
@@ -205,3 +224,16 @@ def endpoints_of() -> Callable[[Sandbox], Endpoints]:
 @pytest.fixture(scope="session")
 def clients_of() -> Callable[[str, str], Any]:
     return client_of
+
+
+@pytest.fixture(scope="session")
+def hand_image(sandbox: Sandbox) -> str:
+    """An image for EC2 that serves at once and tells what it was started with."""
+    folder = sandbox.state / "images"
+    folder.mkdir(exist_ok=True)
+    (folder / "hand.py").write_text(HAND)
+    (folder / "hand.Dockerfile").write_text(
+        "FROM scratch\nENV MODEL_PATH=/opt/ml/model API_HOST=0.0.0.0 API_PORT=8080\n"
+        f'ENTRYPOINT ["{sys.executable}", "-S", "{folder / "hand.py"}"]\n'
+    )
+    return "123456789012.dkr.ecr.us-east-1.amazonaws.com/hand:1"

@@ -68,6 +68,37 @@ def test_serving_names_both_colours_and_both_listeners(serving):
     assert serving["EndpointUrl"].startswith("http://127.")
 
 
+@pytest.mark.parametrize("previous", [True, False])
+def test_an_update_that_changes_nothing_is_refused(cloudformation, bootstrap, previous):
+    """With the template sent again and with the stack's own; without the parameters' defaults."""
+    template = (TEMPLATES / "bootstrap.yaml").read_text()
+    asked = {"UsePreviousTemplate": True} if previous else {"TemplateBody": template}
+    project = {"ParameterKey": "Project", "ParameterValue": "stacks"}
+    environment = {"ParameterKey": "Environment", "UsePreviousValue": True}
+
+    with pytest.raises(ClientError, match=r"ValidationError.*No updates are to be performed\."):
+        cloudformation.update_stack(
+            StackName="stacks-test",
+            Parameters=[project, environment],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            **asked,
+        )
+
+
+def test_an_update_that_changes_a_parameter_is_made(cloudformation, bootstrap):
+    kept = [{"ParameterKey": k, "UsePreviousValue": True} for k in ("Project", "Environment")]
+
+    cloudformation.update_stack(
+        StackName="stacks-test",
+        UsePreviousTemplate=True,
+        Parameters=[*kept, {"ParameterKey": "LogRetentionDays", "ParameterValue": "30"}],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+
+    (stack,) = cloudformation.describe_stacks(StackName="stacks-test")["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+
+
 def test_a_command_with_a_shell_metacharacter_is_refused(serving, sandbox):
     ssm = boto3.client("ssm", endpoint_url=sandbox.url)
 
