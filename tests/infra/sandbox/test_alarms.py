@@ -34,7 +34,7 @@ class Told:
 
     def next(self):
         """The next message of an alarm, waited for."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not self.heard:
             assert time.monotonic() < end, "no message came"
             found = self.sqs.receive_message(QueueUrl=self.queue, WaitTimeSeconds=1)
