@@ -1,15 +1,32 @@
 """What a container prints, live in CloudWatch Logs."""
 
+import json
 import threading
 import time
 from pathlib import Path
 
+from moto.logs import urls
 from moto.logs.models import LogsBackend, logs_backends
+from moto.logs.responses import LogsResponse
 
-from infra.sandbox.world import ACCOUNT, REGION, Process
+from infra.sandbox.world import ACCOUNT, REGION, Process, World
 
 _LONGEST = 32_000
 _lock = threading.Lock()
+
+
+class Filtered(LogsResponse):  # moto ignores the prefix and answers with every stream
+    def filter_log_events(self) -> str:
+        group = self.logs_backend.groups.get(self._get_param("logGroupName"))
+        if group and (prefix := self._get_param("logStreamNamePrefix")):
+            names = [name for name in group.streams if name.startswith(prefix)]
+            asked = json.loads(self.body)  # type: ignore[has-type]
+            self.body = json.dumps({**asked, "logStreamNames": names or [prefix]})
+        return str(super().filter_log_events())
+
+
+def install(world: World) -> None:
+    urls.url_paths["{0}/$"] = Filtered.dispatch
 
 
 def follow(process: Process, group: str, stream: str, offset: int = 0) -> threading.Thread:

@@ -27,6 +27,7 @@ from infra.sandbox.world import World
 HOST = "127.0.0.1"
 MODULES = (
     "storage",
+    "logstreams",
     "jobs",
     "endpoints",
     "packages",

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import boto3
 import pytest
 
 AWS = Path(sys.executable).with_name("aws")
@@ -53,6 +55,10 @@ def test_a_training_job_from_the_command_line(cli, buckets, tmp_path):
     cli("sagemaker", "wait", "training-job-completed-or-stopped", *name)
 
     assert cli("sagemaker", "describe-training-job", *name)["TrainingJobStatus"] == "Completed"
+    other = {"logGroupName": "/aws/sagemaker/TrainingJobs", "logStreamName": "by-another/algo-1"}
+    boto3.client("logs").create_log_stream(**other)
+    event = {"timestamp": int(time.time() * 1000), "message": "not asked for"}
+    boto3.client("logs").put_log_events(**other, logEvents=[event])
     group = ("--log-group-name", "/aws/sagemaker/TrainingJobs")
     read = cli("logs", "filter-log-events", *group, "--log-stream-name-prefix", "by-hand/")
     assert [event["message"] for event in read["events"]] == ["epoch 1"]
