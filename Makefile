@@ -11,12 +11,13 @@ STATE ?= $(CURDIR)/.perennial
 CLASSIFIER ?= news
 DATA ?=
 TARGET ?= ec2
+SAMPLE_SIZE ?= 4000
 TEXT ?= Stocks rallied after the central bank kept interest rates unchanged
 NAME ?= train
 STACK_ENV := set -a; [ ! -f "$(STATE)/stack.env" ] || . "$(STATE)/stack.env"; set +a
 export PATH := $(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)
-export CLASSIFIER DATA TARGET TEXT
+export CLASSIFIER DATA TARGET TEXT SAMPLE_SIZE
 
 .PHONY: help demo up down status deploy predict bootstrap test check lock bench install
 

@@ -46,7 +46,7 @@ def state(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(state):
-    done = make("demo", f"DATA={REAL}", state=state, timeout=800)
+    done = make("demo", f"DATA={REAL}", "SAMPLE_SIZE=1600", state=state, timeout=800)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -107,7 +107,7 @@ def test_the_endpoint_answers_the_list_contract_too(endpoint):
 def test_running_it_again_repeats_nothing(demo, endpoint, state):
     jobs = training_jobs()
 
-    again = make("demo", f"DATA={REAL}", state=state, timeout=400)
+    again = make("demo", f"DATA={REAL}", "SAMPLE_SIZE=1600", state=state, timeout=400)
 
     assert again.returncode == 0, again.stdout[-4000:]
     assert training_jobs() == jobs
