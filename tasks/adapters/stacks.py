@@ -23,7 +23,7 @@ def ensure(
     tags: dict[str, str],
     token: str,
 ) -> dict[str, str]:
-    """The outputs of the stack; it is there, whole, and made from `template`.
+    """The outputs of the stack; it is there, whole, made from `template` with `parameters`.
 
     A stack that somebody else is changing is waited for. DeployFailed tells why CloudFormation
     gave up, from the stack's own events.
@@ -43,7 +43,8 @@ def ensure(
         with suppress(cloudformation.exceptions.AlreadyExistsException):
             cloudformation.create_stack(**asked, OnFailure="ROLLBACK")
     _settled(cloudformation, name, {*_WHOLE, "UPDATE_ROLLBACK_COMPLETE"})
-    if _told(cloudformation, name).strip() != template.strip():
+    same = _template(cloudformation, name).strip() == template.strip()
+    if not same or not parameters.items() <= _parameters(cloudformation, name).items():
         _update(cloudformation, asked)
         _settled(cloudformation, name, _WHOLE)
     found = outputs(cloudformation, name)
@@ -66,7 +67,12 @@ def _update(cloudformation: "CloudFormationClient", asked: dict[str, Any]) -> No
             raise
 
 
-def _told(cloudformation: "CloudFormationClient", name: str) -> str:
+def _parameters(cloudformation: "CloudFormationClient", name: str) -> dict[str, str]:
+    stack = _describe(cloudformation, name) or {}
+    return {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+
+
+def _template(cloudformation: "CloudFormationClient", name: str) -> str:
     """The template as it was given; ours are YAML, botocore would have parsed JSON."""
     return str(cloudformation.get_template(StackName=name)["TemplateBody"])
 

@@ -31,9 +31,9 @@ def name():
     return f"stacks-{next(_NUMBERS)}"
 
 
-def ensure(cloudformation, name, text, token="t"):
+def ensure(cloudformation, name, text, token="t", value="x"):
     return stacks.ensure(
-        cloudformation, name, text, {"Name": "x"}, {"Project": "perennial"}, f"{name}-{token}"
+        cloudformation, name, text, {"Name": value}, {"Project": "perennial"}, f"{name}-{token}"
     )
 
 
@@ -50,6 +50,15 @@ def test_making_a_stack_twice_makes_it_once(cloudformation, name, sandbox):
     assert again == first == stacks.outputs(cloudformation, name)
     asked = {call["action"] for call in sandbox.calls()}
     assert not asked & {"CreateStack", "UpdateStack"}
+
+
+def test_a_changed_parameter_updates_the_stack(cloudformation, name):
+    ensure(cloudformation, name, template())
+
+    ensure(cloudformation, name, template(), token="u", value="y")
+
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    assert [one["ParameterValue"] for one in stack["Parameters"]] == ["y"]
 
 
 def test_a_changed_template_updates_the_stack(cloudformation, name, sandbox):
