@@ -55,11 +55,16 @@ class Account(BaseSettings):
             hashlib.sha256(told.encode()).hexdigest(),
         )
 
+    def outputs(self) -> dict[str, str]:
+        """The bootstrap stack's outputs; raises BadInput before `make bootstrap`."""
+        found = stacks.outputs(aws.client("cloudformation"), self.stack)
+        if found is None:
+            raise BadInput(f"there is no stack {self.stack} in this account: run make bootstrap")
+        return found
+
     def job_environment(self) -> dict[str, str]:
         """What every flow run finds in its environment; raises BadInput before `make bootstrap`."""
-        outputs = stacks.outputs(aws.client("cloudformation"), self.stack)
-        if outputs is None:
-            raise BadInput(f"there is no stack {self.stack} in this account: run make bootstrap")
+        outputs = self.outputs()
         commit = git_sha()
         tag = self.image_tag or commit[:12]
         return {

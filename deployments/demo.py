@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings
 
 from deployments import predict, watch
 from deployments.account import Account
-from tasks.adapters import aws, journal, verdicts
+from tasks.adapters import aws, verdicts
 from tasks.records import Release, Verdict
 
 TEXTS = {
@@ -117,13 +117,9 @@ def ask(demo: Demo) -> str:
 
 def outcome(account: Account, classifier: str) -> tuple[Release, Verdict]:
     """What the journal and the verdict say now."""
-    bucket = account.job_environment()["PERENNIAL_MODELS_BUCKET"]
-    key = f"releases/{account.environment}/{classifier}/journal.json"
-    s3 = aws.client("s3")
-    release = journal.read(s3, bucket, key)
-    assert release is not None
-    assert release.champion is not None
-    verdict = verdicts.read(s3, bucket, classifier, release.champion.bundle_digest)
+    release, champion = predict.live(account, classifier)
+    bucket = account.outputs()["ModelsBucket"]
+    verdict = verdicts.read(aws.client("s3"), bucket, classifier, champion.bundle_digest)
     assert verdict is not None
     return release, verdict
 

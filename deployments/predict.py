@@ -9,8 +9,9 @@ from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from deployments.account import Account
-from tasks.adapters import aws, journal
+from tasks.adapters import aws, journal, stacks
 from tasks.errors import NotFound, ProjectError
+from tasks.records import Release, Served
 
 
 class Question(BaseSettings):
@@ -34,17 +35,8 @@ def main() -> int:
 def ask(classifier: str, text: str) -> dict[str, Any]:
     """The answer of whatever target the release journal says is live."""
     account = Account()
-    found = journal.read(
-        aws.client("s3"),
-        account.job_environment()["PERENNIAL_MODELS_BUCKET"],
-        f"releases/{account.environment}/{classifier}/journal.json",
-    )
-    if found is None or found.champion is None:
-        raise NotFound(
-            f"nothing serves {classifier} in {account.environment}: "
-            f"run prefect deployment run 'pipeline/{classifier}'"
-        )
-    if found.champion.target == "ec2":
+    _, champion = live(account, classifier)
+    if champion.target == "ec2":
         answer = httpx.post(f"{url(classifier)}/predict", json={"text": text}, timeout=30)
         answer.raise_for_status()
         return dict(answer.json())
@@ -56,11 +48,24 @@ def ask(classifier: str, text: str) -> dict[str, Any]:
     return dict(json.loads(invoked["Body"].read()))
 
 
+def live(account: Account, classifier: str) -> tuple[Release, Served]:
+    """The release and what it made champion, by the journal; NotFound when nothing serves."""
+    key = f"releases/{account.environment}/{classifier}/journal.json"
+    found = journal.read(aws.client("s3"), account.outputs()["ModelsBucket"], key)
+    if found is None or found.champion is None:
+        raise NotFound(
+            f"nothing serves {classifier} in {account.environment}: "
+            f"run prefect deployment run 'pipeline/{classifier}'"
+        )
+    return found, found.champion
+
+
 def url(classifier: str) -> str:
     """The public URL of the classifier's EC2 stack."""
     name = f"{Account().stack}-{classifier}-ec2"
-    found = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-    return str(next(one["OutputValue"] for one in found if one["OutputKey"] == "EndpointUrl"))
+    if (found := stacks.outputs(aws.client("cloudformation"), name)) is None:
+        raise NotFound(f"there is no stack {name}; run deploy for {classifier}")
+    return found["EndpointUrl"]
 
 
 if __name__ == "__main__":

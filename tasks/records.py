@@ -4,6 +4,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+def cost_tags(project: str, environment: str, classifier: str) -> dict[str, str]:
+    """The tags that every AWS resource carries, so that its cost can be told."""
+    return {
+        "Project": project,
+        "Environment": environment,
+        "CostCenter": "ML-Team",
+        "ManagedBy": "perennial",
+        "Classifier": classifier,
+    }
+
+
 class Outcome(StrEnum):
     """What a gate says. Only PASS moves traffic."""
 
@@ -122,14 +133,7 @@ class Place:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What every AWS thing made for this place carries."""
-        return {
-            "Project": self.project,
-            "Environment": self.environment,
-            "CostCenter": "ML-Team",
-            "ManagedBy": "perennial",
-            "Classifier": self.classifier,
-        }
+        return cost_tags(self.project, self.environment, self.classifier)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.adapters import aws, packages, registry, results
 from tasks.classifiers import Classifier
-from tasks.policy.names import cost_tags
-from tasks.records import Job, ModelVersion, Snapshot
+from tasks.records import Job, ModelVersion, Snapshot, cost_tags
 from tasks.requests import Workplace
 from tasks.retries import live
 from training.formats import BundleManifest

@@ -31,14 +31,3 @@ def attempts(prefix: str, classifier: str, kind: str, digest: str) -> tuple[str,
     return tuple(
         aws_name(prefix, classifier, kind, digest, attempt) for attempt in range(1, ATTEMPTS + 1)
     )
-
-
-def cost_tags(project: str, environment: str, classifier: str) -> dict[str, str]:
-    """The tags that every AWS resource carries, so that its cost can be told."""
-    return {
-        "Project": project,
-        "Environment": environment,
-        "CostCenter": "ML-Team",
-        "ManagedBy": "perennial",
-        "Classifier": classifier,
-    }

@@ -1,8 +1,8 @@
 """Which job a classifier, a snapshot and a version ask for."""
 
 from tasks.classifiers import Classifier, Training
-from tasks.policy.names import attempts, cost_tags, digest
-from tasks.records import ModelVersion, Snapshot
+from tasks.policy.names import attempts, digest
+from tasks.records import ModelVersion, Snapshot, cost_tags
 from tasks.requests import ProcessingRequest, TrainingRequest, Workplace
 
 _EVALUATION_RUNTIME_S = 3600
