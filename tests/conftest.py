@@ -1,5 +1,10 @@
 """What every test may use; nothing heavy is imported here."""
 
+from hypothesis import settings
+
+# The same examples every time: a red run is a change's doing, never the day's.
+settings.load_profile("ci")
+
 pytest_plugins = [
     "plugins.bundles",
     "plugins.faults",

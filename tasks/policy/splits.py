@@ -32,11 +32,11 @@ def quotas(counts: dict[str, int], most: int) -> dict[str, int]:
     if total <= most:
         return dict(counts)
     exact = {label: most * count / total for label, count in counts.items()}
-    shared = {label: max(int(share), 1) for label, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda label: (int(exact[label]) - exact[label], label))
-    for label in by_remainder[: max(most - sum(shared.values()), 0)]:
+    shared = {label: int(share) for label, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda label: (shared[label] - exact[label], label))
+    for label in by_remainder[: most - sum(shared.values())]:
         shared[label] += 1
-    return shared
+    return {label: max(share, 1) for label, share in shared.items()}
 
 
 class Selection:

@@ -126,6 +126,10 @@ def test_quotas_are_fair_and_within_the_limit(counts, most):
     assert sum(shared.values()) >= min(most, sum(counts.values()))
 
 
+def test_a_class_of_one_row_is_never_asked_for_two():
+    assert quotas({"rare": 1, "common": 20}, 20) == {"rare": 1, "common": 19}
+
+
 def test_selection_holds_no_more_than_its_limit():
     selection = Selection({"train": 20, "validation": 20, "test": 20})
     for at in range(500):
