@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
@@ -29,8 +29,9 @@ def main() -> int:
     for name in names:
         classifiers.load(name, Path("classifiers"))
     account = Account()
-    asyncio.run(ensure_pool(account.pool_type, account.job_environment()))
+    asyncio.run(ensure_pool(account.pool_type))
     wanted = expand(yaml.safe_load(Path("prefect.yaml").read_text("utf-8")), names)
+    give_environment(wanted, account.pool_type, account.job_environment())
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
         yaml.safe_dump(wanted, file)
     try:
@@ -50,21 +51,16 @@ def main() -> int:
     return 0
 
 
-async def ensure_pool(kind: str, environment: dict[str, str]) -> None:
-    """The work pool exists and gives every run this environment."""
+async def ensure_pool(kind: str) -> None:
+    """The work pool exists, as Prefect makes it."""
     template = await get_default_base_job_template_for_infrastructure_type(kind)
     assert template is not None, f"Prefect knows no work pool of type {kind}"
-    template["variables"]["properties"]["env"]["default"] = environment
-    if kind == "process":
-        template["variables"]["properties"]["working_dir"]["default"] = str(Path.cwd())
     async with get_client() as client:
         try:
             await client.read_work_pool(POOL)
         except ObjectNotFound:
             pool = WorkPoolCreate(name=POOL, type=kind, base_job_template=template)
             await client.create_work_pool(pool)
-        else:
-            await client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
 
 
 def expand(file: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -75,6 +71,19 @@ def expand(file: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
             deployment["schedules"] = [each for item in schedules for each in spread(item, names)]
         deployments += spread(deployment, names)
     return {**file, "deployments": deployments}
+
+
+def give_environment(file: dict[str, Any], kind: str, environment: dict[str, str]) -> None:
+    """Every deployment gives its runs this environment; a process starts in this checkout.
+
+    Not the pool: a worker reads its pool every 30 s only, so the first run after a change would
+    start with what was there before.
+    """
+    variables: dict[str, Any] = {"env": environment}
+    if kind == "process":
+        variables["working_dir"] = str(Path.cwd())
+    for deployment in file["deployments"]:
+        deployment["work_pool"] = {**deployment["work_pool"], "job_variables": variables}
 
 
 def spread(item: dict[str, Any], names: tuple[str, ...]) -> list[dict[str, Any]]:

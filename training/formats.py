@@ -97,6 +97,14 @@ class Paired(BaseModel, frozen=True):
     both_wrong: int
 
 
+class Answers(BaseModel, frozen=True):
+    """Label numbers of each test row, in the order of the split: what a bootstrap resamples."""
+
+    truth: tuple[int, ...]
+    challenger: tuple[int, ...]
+    champion: tuple[int, ...] = ()
+
+
 class Evaluation(BaseModel, frozen=True):
     """What the processing job writes to `evaluation.json`."""
 
@@ -107,6 +115,7 @@ class Evaluation(BaseModel, frozen=True):
     challenger: ModelScore
     champion: ModelScore | None = None
     paired: Paired | None = None
+    answers: Answers | None = None
 
 
 _PROGRESS = re.compile(

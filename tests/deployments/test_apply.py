@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.apply import expand, full_name
+from deployments.apply import expand, full_name, give_environment
 from tasks import classifiers
 
 ROOT = Path(__file__).parents[2]
@@ -56,3 +56,16 @@ def test_a_new_classifier_file_is_all_that_a_new_deployment_needs():
     written_out = expand(file, ("spam",))
 
     assert "pipeline/spam" in {full_name(item) for item in written_out["deployments"]}
+
+
+@pytest.mark.parametrize(("kind", "starts_here"), [("process", True), ("ecs", False)])
+def test_the_first_run_has_its_settings_whatever_the_worker_knows_of_its_pool(
+    written_out, kind, starts_here
+):
+    give_environment(written_out, kind, {"PERENNIAL_DATA_BUCKET": "rows"})
+
+    for deployment in written_out["deployments"]:
+        variables = deployment["work_pool"]["job_variables"]
+        assert deployment["work_pool"]["name"] == "perennial"
+        assert variables["env"] == {"PERENNIAL_DATA_BUCKET": "rows"}
+        assert ("working_dir" in variables) == starts_here

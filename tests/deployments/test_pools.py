@@ -5,12 +5,10 @@ from prefect.client.orchestration import get_client
 
 from deployments.apply import POOL, ensure_pool
 
-ENVIRONMENT = {"PERENNIAL_ENVIRONMENT": "test"}
 
-
-async def read_again(kind):
-    await ensure_pool(kind, ENVIRONMENT)
-    await ensure_pool(kind, {**ENVIRONMENT, "PERENNIAL_GIT_SHA": "abc"})
+async def twice(kind):
+    await ensure_pool(kind)
+    await ensure_pool(kind)
     async with get_client() as client:
         pool = await client.read_work_pool(POOL)
         await client.delete_work_pool(POOL)
@@ -18,9 +16,9 @@ async def read_again(kind):
 
 
 @pytest.mark.parametrize("kind", ["process", "ecs"])
-def test_a_pool_is_made_once_and_gives_every_run_the_newest_environment(prefect_server, kind):
-    pool = asyncio.run(read_again(kind))
+def test_a_pool_is_made_once(prefect_server, kind):
+    pool = asyncio.run(twice(kind))
 
     variables = pool.base_job_template["variables"]["properties"]
     assert pool.type == kind
-    assert variables["env"]["default"] == {**ENVIRONMENT, "PERENNIAL_GIT_SHA": "abc"}
+    assert "env" in variables
