@@ -17,7 +17,7 @@ from training import bundle, data, metrics
 from training.bundle import Classifier, Prediction
 from training.container import JobEnvironment, TrainingError, reporting, write_atomically
 from training.data import Rows
-from training.formats import Evaluation, ModelScore
+from training.formats import Answers, Evaluation, ModelScore
 
 _ARCHIVE = "model.tar.gz"
 _CHUNK = 256
@@ -57,13 +57,19 @@ def evaluate(challenger: Path, champion: Path | None, test: Path, scratch: Path)
             f"{test}: label {unknown[0]!r} is unknown to the challenger, which knows"
             f" {', '.join(labels)}"
         )
-    score, right = _score("challenger", new, rows, labels)
+    score, right, answers = _score("challenger", new, rows, labels)
+    numbers = {label: number for number, label in enumerate(labels)}
+    said = Answers(
+        truth=tuple(numbers[label] for label in rows.labels),
+        challenger=tuple(numbers[label] for label in answers),
+    )
     evaluation = Evaluation(
         classifier=manifest.classifier,
         snapshot_sha256=manifest.sha256,
         rows=len(rows.texts),
         labels=labels,
         challenger=score,
+        answers=said,
     )
     if champion is None:
         return evaluation
@@ -75,9 +81,14 @@ def evaluate(challenger: Path, champion: Path | None, test: Path, scratch: Path)
             flush=True,
         )
         return evaluation
-    old_score, old_right = _score("champion", old, rows, labels)
+    old_score, old_right, old_answers = _score("champion", old, rows, labels)
+    champion_said = tuple(numbers[label] for label in old_answers)
     return evaluation.model_copy(
-        update={"champion": old_score, "paired": metrics.paired(right, old_right)}
+        update={
+            "champion": old_score,
+            "paired": metrics.paired(right, old_right),
+            "answers": said.model_copy(update={"champion": champion_said}),
+        }
     )
 
 
@@ -90,8 +101,8 @@ def _load(folder: Path, scratch: Path) -> Classifier:
 
 def _score(
     name: str, classifier: Classifier, rows: Rows, labels: Sequence[str]
-) -> tuple[ModelScore, list[bool]]:
-    """The score, and for each row whether the answer was right."""
+) -> tuple[ModelScore, list[bool], list[str]]:
+    """The score, and for each row whether the answer was right and what it was."""
     started = time.perf_counter()
     found: list[Prediction] = []
     for start in range(0, len(rows.texts), _CHUNK):
@@ -115,7 +126,7 @@ def _score(
         f" {score.rows_per_s:.1f} rows/s, one text p95 {score.latency.p95_ms:.1f} ms",
         flush=True,
     )
-    return score, right
+    return score, right, answers
 
 
 def _single_ms(classifier: Classifier, texts: Sequence[str]) -> list[float]:

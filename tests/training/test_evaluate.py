@@ -54,6 +54,11 @@ def test_champion_of_permuted_labels_is_compared_by_label(opt_ml, tiny_model_tar
     assert pairs.both_right + pairs.only_challenger == round(found.challenger.accuracy * 24)
     assert pairs.both_right + pairs.only_champion == round(found.champion.accuracy * 24)
     assert sum(pairs.model_dump().values()) == 24
+    said = found.answers
+    for answers, score in ((said.challenger, found.challenger), (said.champion, found.champion)):
+        for truth, row in enumerate(score.confusion):
+            seen = [a for t, a in zip(said.truth, answers, strict=True) if t == truth]
+            assert row == tuple(seen.count(label) for label in range(len(LABELS)))
 
 
 def test_champion_of_other_labels_is_left_out_and_the_log_says_so(opt_ml, tiny_model_tar, capfd):
