@@ -8,21 +8,18 @@ be compared: it is left out and the log says so. A champion that cannot be read 
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from training import bundle, data, metrics
-from training.bundle import Classifier, Prediction
+from training.bundle import Classifier
 from training.container import JobEnvironment, TrainingError, reporting, write_atomically
-from training.data import Rows
-from training.formats import Answers, Evaluation, ModelScore
+from training.formats import Answers, Evaluation
+from training.scoring import score
+from training.slices import slices
 
 _ARCHIVE = "model.tar.gz"
-_CHUNK = 256
-_LATENCY_ROWS = 100
-_WARM_UP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
         stale.unlink(missing_ok=True)
     with reporting(*places.failures), tempfile.TemporaryDirectory() as scratch:
         evaluation = evaluate(places.challenger, places.champion, places.test, Path(scratch))
-        content = evaluation.model_dump_json(indent=1).encode()
+        content = evaluation.model_dump_json(exclude_defaults=True).encode()
         write_atomically(places.output / "evaluation.json", content)
 
 
@@ -57,39 +54,42 @@ def evaluate(challenger: Path, champion: Path | None, test: Path, scratch: Path)
             f"{test}: label {unknown[0]!r} is unknown to the challenger, which knows"
             f" {', '.join(labels)}"
         )
-    score, right, answers = _score("challenger", new, rows, labels)
-    numbers = {label: number for number, label in enumerate(labels)}
-    said = Answers(
-        truth=tuple(numbers[label] for label in rows.labels),
-        challenger=tuple(numbers[label] for label in answers),
-    )
-    evaluation = Evaluation(
+    old = _load(champion, scratch / "champion") if champion else None
+    refused = _refused(old, labels)
+    if refused:
+        print(f"champion left out: {refused}", flush=True)
+        old = None
+    ours = score("challenger", new, rows, labels)
+    theirs = score("champion", old, rows, labels) if old else None
+    return Evaluation(
         classifier=manifest.classifier,
         snapshot_sha256=manifest.sha256,
         rows=len(rows.texts),
         labels=labels,
-        challenger=score,
-        answers=said,
+        challenger=ours.score,
+        champion=theirs.score if theirs else None,
+        paired=metrics.paired(ours.right, theirs.right) if theirs else None,
+        answers=Answers(
+            truth=_numbers(rows.labels, labels),
+            challenger=_numbers(ours.answers, labels),
+            champion=_numbers(theirs.answers, labels) if theirs else (),
+        ),
+        slices=slices(rows, ours.truncated, ours.right, theirs.right if theirs else None),
+        champion_refused=refused,
     )
-    if champion is None:
-        return evaluation
-    old = _load(champion, scratch / "champion")
-    if set(old.manifest.labels) != set(labels):
-        print(
-            f"champion left out: its labels are {', '.join(old.manifest.labels)}, the"
-            f" challenger's are {', '.join(labels)}",
-            flush=True,
-        )
-        return evaluation
-    old_score, old_right, old_answers = _score("champion", old, rows, labels)
-    champion_said = tuple(numbers[label] for label in old_answers)
-    return evaluation.model_copy(
-        update={
-            "champion": old_score,
-            "paired": metrics.paired(right, old_right),
-            "answers": said.model_copy(update={"champion": champion_said}),
-        }
-    )
+
+
+def _refused(champion: Classifier | None, labels: Sequence[str]) -> str:
+    """Why the champion cannot be compared; empty when it can."""
+    if champion is None or set(champion.manifest.labels) == set(labels):
+        return ""
+    theirs = ", ".join(champion.manifest.labels)
+    return f"its labels are {theirs}, the challenger's are {', '.join(labels)}"
+
+
+def _numbers(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:
+    number = {label: number for number, label in enumerate(labels)}
+    return tuple(number[name] for name in names)
 
 
 def _load(folder: Path, scratch: Path) -> Classifier:
@@ -97,49 +97,6 @@ def _load(folder: Path, scratch: Path) -> Classifier:
         bundle.unpack(folder / _ARCHIVE, scratch)
         return Classifier.load(scratch)
     return Classifier.load(folder)
-
-
-def _score(
-    name: str, classifier: Classifier, rows: Rows, labels: Sequence[str]
-) -> tuple[ModelScore, list[bool], list[str]]:
-    """The score, and for each row whether the answer was right and what it was."""
-    started = time.perf_counter()
-    found: list[Prediction] = []
-    for start in range(0, len(rows.texts), _CHUNK):
-        found += classifier.predict(rows.texts[start : start + _CHUNK])
-        print(f"{name}: scored {len(found)}/{len(rows.texts)} rows", flush=True)
-    took = time.perf_counter() - started
-    answers = [prediction.label for prediction in found]
-    right = [answer == truth for answer, truth in zip(answers, rows.labels, strict=True)]
-    score = ModelScore(
-        bundle_digest=classifier.manifest.digest,
-        accuracy=metrics.accuracy(rows.labels, answers),
-        macro_f1=metrics.macro_f1(rows.labels, answers),
-        ece=metrics.calibration_error([prediction.confidence for prediction in found], right),
-        classes=metrics.per_class(rows.labels, answers, labels),
-        confusion=metrics.confusion(rows.labels, answers, labels),
-        latency=metrics.latency(_single_ms(classifier, rows.texts)),
-        rows_per_s=len(found) / took,
-    )
-    print(
-        f"{name}: accuracy {score.accuracy:.4f} macro-F1 {score.macro_f1:.4f} ECE {score.ece:.4f}"
-        f" {score.rows_per_s:.1f} rows/s, one text p95 {score.latency.p95_ms:.1f} ms",
-        flush=True,
-    )
-    return score, right, answers
-
-
-def _single_ms(classifier: Classifier, texts: Sequence[str]) -> list[float]:
-    """Milliseconds for one text at a time, over rows spread evenly through the split."""
-    sample = texts[:: -(-len(texts) // _LATENCY_ROWS)]
-    for text in sample[:_WARM_UP]:
-        classifier.predict([text])
-    times = []
-    for text in sample:
-        started = time.perf_counter()
-        classifier.predict([text])
-        times.append((time.perf_counter() - started) * 1000)
-    return times
 
 
 def _places(arguments: Sequence[str]) -> Places:

@@ -68,11 +68,21 @@ class ClassScore(BaseModel, frozen=True):
 
 
 class Latency(BaseModel, frozen=True):
-    """Milliseconds for one text at a time."""
+    """How long a call to the model took, over `calls` calls of `texts` texts each."""
 
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    calls: int = 0
+    texts: int = 1
+
+
+class Bin(BaseModel, frozen=True):
+    """The answers whose confidence is in one of the 15 equal parts of 0 to 1."""
+
+    rows: int
+    confidence: float = Field(description="mean of its rows; 0 without rows")
+    accuracy: float = Field(description="share of its rows that is right; 0 without rows")
 
 
 class ModelScore(BaseModel, frozen=True):
@@ -84,8 +94,10 @@ class ModelScore(BaseModel, frozen=True):
     ece: float = Field(description="expected calibration error, 15 equal-width bins")
     classes: dict[str, ClassScore]
     confusion: tuple[tuple[int, ...], ...] = Field(description="rows: truth, columns: answer")
-    latency: Latency
+    latency: Latency = Field(description="one text a call")
     rows_per_s: float
+    batch_latency: Latency | None = None
+    bins: tuple[Bin, ...] = Field((), description="confidence from 0 to 1")
 
 
 class Paired(BaseModel, frozen=True):
@@ -95,6 +107,19 @@ class Paired(BaseModel, frozen=True):
     only_challenger: int
     only_champion: int
     both_wrong: int
+
+
+class Slice(BaseModel, frozen=True):
+    """Part of the test rows: how often each model is right on it."""
+
+    name: str
+    rule: str
+    rows: int
+    adequate: bool = Field(description="enough rows to tell something from")
+    right: int
+    champion_right: int | None = None
+    only_challenger: int = Field(0, description="rows that only the challenger has right")
+    only_champion: int = Field(0, description="rows that only the champion has right")
 
 
 class Answers(BaseModel, frozen=True):
@@ -116,6 +141,8 @@ class Evaluation(BaseModel, frozen=True):
     champion: ModelScore | None = None
     paired: Paired | None = None
     answers: Answers | None = None
+    slices: tuple[Slice, ...] = ()
+    champion_refused: str = Field("", description="why a champion that is there was not scored")
 
 
 _PROGRESS = re.compile(
@@ -156,4 +183,41 @@ class Progress:
             loss=float(numbers["loss"]),
             rows_per_s=float(numbers["rows_per_s"]),
             eta_s=int(numbers["eta_s"]),
+        )
+
+
+_EPOCH = re.compile(
+    r"epoch (?P<epoch>\d+)/(?P<epochs>\d+) done: train loss (?P<train_loss>[\d.]+|nan|inf),"
+    r" validation accuracy (?P<accuracy>[\d.]+|nan), macro-F1 (?P<macro_f1>[\d.]+|nan)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochLine:
+    """The line that the training job prints after each epoch; a study cuts a job short by it."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    accuracy: float
+    macro_f1: float
+
+    def line(self) -> str:
+        return (
+            f"epoch {self.epoch}/{self.epochs} done: train loss {self.train_loss:.4f},"
+            f" validation accuracy {self.accuracy:.4f}, macro-F1 {self.macro_f1:.4f}"
+        )
+
+    @classmethod
+    def parse(cls, line: str) -> "EpochLine | None":
+        """The scores that a log line tells, None for any other line."""
+        if not (found := _EPOCH.search(line)):
+            return None
+        numbers = found.groupdict()
+        return cls(
+            epoch=int(numbers["epoch"]),
+            epochs=int(numbers["epochs"]),
+            train_loss=float(numbers["train_loss"]),
+            accuracy=float(numbers["accuracy"]),
+            macro_f1=float(numbers["macro_f1"]),
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from training.formats import ClassScore, Latency, Paired
+from training.formats import Bin, ClassScore, Latency, Paired
 
 _BINS = 15
 
@@ -39,19 +39,30 @@ def confusion(
     return tuple(tuple(int(cell) for cell in row) for row in matrix)
 
 
-def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
-    """Expected calibration error: |confidence - accuracy| over equal-width bins, row-weighted."""
+def bins(confidences: Sequence[float], right: Sequence[bool]) -> tuple[Bin, ...]:
+    """Equal parts of the confidence from 0 to 1: how sure the model is there, how often right."""
     sure, correct = np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
-    bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
-    gaps = [
-        abs(float((sure[bins == index] - correct[bins == index]).sum())) for index in range(_BINS)
+    place = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    rows = np.bincount(place, minlength=_BINS)
+    means = [
+        np.bincount(place, weights=values, minlength=_BINS) / np.maximum(rows, 1)
+        for values in (sure, correct)
     ]
-    return sum(gaps) / len(sure)
+    return tuple(
+        Bin(rows=int(count), confidence=float(confidence), accuracy=float(accuracy))
+        for count, confidence, accuracy in zip(rows, *means, strict=True)
+    )
 
 
-def latency(milliseconds: Sequence[float]) -> Latency:
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Expected calibration error: |confidence - accuracy| of the bins, weighted by their rows."""
+    gaps = [one.rows * abs(one.confidence - one.accuracy) for one in bins]
+    return sum(gaps) / sum(one.rows for one in bins)
+
+
+def latency(milliseconds: Sequence[float], texts: int = 1) -> Latency:
     p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, [50, 95, 99]))
-    return Latency(p50_ms=p50, p95_ms=p95, p99_ms=p99)
+    return Latency(p50_ms=p50, p95_ms=p95, p99_ms=p99, calls=len(milliseconds), texts=texts)
 
 
 def paired(challenger_right: Sequence[bool], champion_right: Sequence[bool]) -> Paired:

@@ -42,6 +42,9 @@ def test_first_model_is_scored_without_a_champion(opt_ml):
     assert sum(map(sum, found.challenger.confusion)) == 24
     assert sum(score.support for score in found.challenger.classes.values()) == 24
     assert found.challenger.latency.p50_ms <= found.challenger.latency.p99_ms
+    assert (found.challenger.latency.calls, found.challenger.batch_latency.texts) == (24, 24)
+    assert sum(one.rows for one in found.challenger.bins) == 24
+    assert [one.champion_right for one in found.slices] == [None] * len(found.slices)
 
 
 def test_champion_of_permuted_labels_is_compared_by_label(opt_ml, tiny_model_tar):
@@ -54,6 +57,9 @@ def test_champion_of_permuted_labels_is_compared_by_label(opt_ml, tiny_model_tar
     assert pairs.both_right + pairs.only_challenger == round(found.challenger.accuracy * 24)
     assert pairs.both_right + pairs.only_champion == round(found.champion.accuracy * 24)
     assert sum(pairs.model_dump().values()) == 24
+    for part in found.slices:
+        won, lost = part.only_challenger, part.only_champion
+        assert part.right - won == part.champion_right - lost
     said = found.answers
     for answers, score in ((said.challenger, found.challenger), (said.champion, found.champion)):
         for truth, row in enumerate(score.confusion):
@@ -67,6 +73,7 @@ def test_champion_of_other_labels_is_left_out_and_the_log_says_so(opt_ml, tiny_m
     evaluate.main([])
 
     assert (written(opt_ml).champion, written(opt_ml).paired) == (None, None)
+    assert written(opt_ml).champion_refused.startswith("its labels are good, bad, the challenger's")
     assert "champion left out: its labels are good, bad" in capfd.readouterr().out
 
 

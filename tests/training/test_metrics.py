@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training import metrics
+
+ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=200)
+
+
+@given(ANSWERS)
+def test_every_answer_is_in_one_bin(answers):
+    sure, right = [one for one, _ in answers], [one for _, one in answers]
+
+    bins = metrics.bins(sure, right)
+
+    assert len(bins) == 15
+    assert sum(one.rows for one in bins) == len(answers)
+    assert sum(one.rows * one.accuracy for one in bins) == pytest.approx(sum(right))
+    assert sum(one.rows * one.confidence for one in bins) == pytest.approx(sum(sure), abs=1e-9)
+    assert 0 <= metrics.calibration_error(bins) <= 1
+
+
+def test_calibration_error_is_the_mean_gap_over_rows():
+    bins = metrics.bins([0.95, 0.95, 0.95, 0.95, 0.5, 1.0], [True, True, True, False, True, True])
+
+    # 0.95 and 1.0 share the last bin: 4.8 of 5 claimed, 4 right; 0.5 claimed 0.5, 1 right.
+    assert [one.rows for one in bins if one.rows] == [1, 5]
+    assert metrics.calibration_error(bins) == pytest.approx((0.8 + 0.5) / 6)
+
+
+def test_latency_says_how_many_calls_of_how_many_texts_it_is_of():
+    found = metrics.latency([float(value) for value in range(1, 101)], texts=32)
+
+    assert (found.p50_ms, found.calls, found.texts) == (50.5, 100, 32)
+    assert found.p50_ms < found.p95_ms < found.p99_ms
