@@ -4,9 +4,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tasks.errors import BadConfig
+from tasks.search import Tuning
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Target = Literal["ec2", "sagemaker"]
@@ -146,8 +154,14 @@ class Classifier(_Section):
     task: str = Field("text-classification", min_length=1)
     data: Data
     training: Training = Training()
+    tuning: Tuning = Tuning()
     gates: Gates = Gates()
     serving: Serving = Serving()
+
+    @field_validator("tuning")
+    @classmethod
+    def _space_is_trainable(cls, tuning: Tuning) -> Tuning:
+        return tuning.fitted(Hyperparameters)
 
 
 def load(name: str, folder: Path) -> Classifier:

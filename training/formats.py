@@ -145,6 +145,23 @@ class Evaluation(BaseModel, frozen=True):
     champion_refused: str = Field("", description="why a champion that is there was not scored")
 
 
+class Epoch(BaseModel, frozen=True):
+    """After one epoch, on the validation rows but for the first loss."""
+
+    epoch: int
+    train_loss: float
+    loss: float
+    accuracy: float
+    macro_f1: float
+
+
+class TrainingCurve(BaseModel, frozen=True):
+    """What the training job's `metrics.json` tells of the way to its result."""
+
+    best_epoch: int = Field(description="whose weights were kept")
+    curve: tuple[Epoch, ...]
+
+
 _PROGRESS = re.compile(
     r"epoch (?P<epoch>\d+)/(?P<epochs>\d+) step (?P<step>\d+)/(?P<steps>\d+)"
     r" loss (?P<loss>[\d.]+|nan) (?P<rows_per_s>[\d.]+) rows/s eta (?P<eta_s>\d+) s"

@@ -12,7 +12,7 @@ from types import FrameType
 from training.checkpoints import Checkpoints, Weights
 from training.container import Hyperparameters
 from training.data import Examples, batches
-from training.formats import Progress
+from training.formats import EpochLine, Progress
 from training.processes import Process
 from training.steps import Learner
 
@@ -135,10 +135,8 @@ class Loop:
         self.position.curve.append(score)
         if self.position.best is score:
             self._best = self._learner.weights()
-        self._say(
-            f"epoch {epoch}/{self._options.num_train_epochs} done: train loss {train_loss:.4f},"
-            f" validation accuracy {score.accuracy:.4f}, macro-F1 {score.macro_f1:.4f}"
-        )
+        epochs = self._options.num_train_epochs
+        self._say(EpochLine(epoch, epochs, train_loss, score.accuracy, score.macro_f1).line())
         # Saved first: a job that dies while it reports must not train the epoch again.
         self._save()
         self._on_epoch(score)

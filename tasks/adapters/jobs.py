@@ -35,6 +35,8 @@ class Status:
     digest: str
     output_uri: str
     seconds: float
+    began_s: float = 0.0
+    billable_s: float = 0.0
 
     @property
     def over(self) -> bool:
@@ -109,6 +111,16 @@ def wait(
         sleep(poll_s)
 
 
+def stop(sagemaker: "SageMakerClient", name: str) -> None:
+    """Ask a training job to end; fine when it is over already."""
+    try:
+        sagemaker.stop_training_job(TrainingJobName=name)
+    except ClientError as error:
+        status = describe(sagemaker, "training", name)
+        if status is None or not status.over:
+            raise error
+
+
 def failure(kind: Kind, status: Status, where: str, last_lines: list[str]) -> JobFailed:
     """The error that tells how the job ended, its last words, and what to do next."""
     group, stream = where.split(" ", 1)
@@ -151,6 +163,8 @@ def _training(found: Any) -> Status:
         digest=found.get("Environment", {}).get(MARK, ""),
         output_uri=found.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
         seconds=_seconds(found.get("TrainingStartTime"), found.get("TrainingEndTime")),
+        began_s=began.timestamp() if (began := found.get("TrainingStartTime")) else 0.0,
+        billable_s=found.get("BillableTimeInSeconds", 0.0),
     )
 
 

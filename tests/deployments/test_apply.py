@@ -24,7 +24,7 @@ def test_every_classifier_has_every_flow(written_out):
         "pipeline/weekly",
         *(
             f"{flow}/{name}"
-            for flow in ("pipeline", "ingest", "train", "evaluate", "deploy")
+            for flow in ("pipeline", "ingest", "train", "tune", "evaluate", "deploy")
             for name in NAMES
         ),
     }

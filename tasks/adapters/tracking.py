@@ -1,0 +1,61 @@
+"""MLflow runs: that of a study, and the runs of its jobs nested in it."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+_PARENT = "mlflow.parentRunId"  # MLflow's own tag: its page shows a tree by it
+
+
+def begin(client: MlflowClient, experiment: str, study: str, tags: Mapping[str, str]) -> str:
+    """The id of the study's run, made when there is none and open again when it had ended."""
+    where = _experiment(client, experiment)
+    if found := client.search_runs([where], f"tags.study = '{study}'", max_results=1):
+        run_id: str = found[0].info.run_id
+        client.update_run(run_id, status="RUNNING")
+        return run_id
+    run = client.create_run(where, run_name=study, tags={**tags, "study": study})
+    return str(run.info.run_id)
+
+
+def nest(client: MlflowClient, parent: str, job: str) -> bool:
+    """Put the job's run below the study's; False while the job has none."""
+    where = client.get_run(parent).info.experiment_id
+    found = client.search_runs([where], f"tags.job_name = '{job}'", max_results=1)
+    for run in found:
+        client.set_tag(run.info.run_id, _PARENT, parent)
+    return bool(found)
+
+
+def end(
+    client: MlflowClient,
+    run_id: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Mapping[str, bytes],
+    failed: bool = False,
+) -> None:
+    """Log how the study stands and end its run; saying it again overwrites."""
+    for key, value in metrics.items():
+        client.log_metric(run_id, key, value)
+    for key, text in tags.items():
+        client.set_tag(run_id, key, text)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (file := Path(folder) / name).write_bytes(content)
+            client.log_artifact(run_id, str(file))
+    client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
