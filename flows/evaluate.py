@@ -5,13 +5,13 @@ import sys
 from prefect import flow
 
 from tasks.data import load_classifier
+from tasks.evidence import draw_pictures, log_evidence, publish_verdict, write_card
 from tasks.gates import (
     already_champion,
     approve_package,
     demand_pass,
     find_champion,
     judge,
-    publish_verdict,
     read_evaluation,
     record_verdict,
     tag_version,
@@ -46,9 +46,12 @@ def evaluate(classifier: str, version: str | None = None) -> Verdict:
     evaluation = read_evaluation(job)
     verdict = judge(config, challenger, champion, evaluation, job)
     record_verdict(settings.models_bucket, verdict)
-    tag_version(challenger, verdict, mlflow_uri, evaluation)
+    tag_version(challenger, verdict, mlflow_uri)
     approve_package(challenger, verdict, place)
-    publish_verdict(verdict, evaluation)
+    pictures = draw_pictures(verdict, evaluation)
+    publish_verdict(verdict, evaluation, pictures)
+    card = write_card(challenger, data, verdict, evaluation)
+    log_evidence(challenger, verdict, evaluation, pictures, card, mlflow_uri)
     return demand_pass(verdict)
 
 

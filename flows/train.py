@@ -42,7 +42,7 @@ def train(
     version = register_version(config, job, manifest, run_id, settings.mlflow_tracking_uri)
     list_package(version, place, settings.serving_image)
     name_challenger(version, settings.mlflow_tracking_uri)
-    publish_training(version, job, manifest, data)
+    publish_training(version, job, manifest, data, settings.mlflow_tracking_uri)
     return version
 
 

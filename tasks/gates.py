@@ -1,7 +1,6 @@
 """Steps that judge a challenger and write the verdict down everywhere it is looked for."""
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
@@ -9,7 +8,6 @@ from tasks.adapters import aws, packages, registry, results, verdicts
 from tasks.classifiers import Classifier
 from tasks.errors import GateFailed
 from tasks.policy import gates
-from tasks.policy.verdict_page import page
 from tasks.records import Job, ModelVersion, Outcome, Verdict
 from tasks.requests import Workplace
 from tasks.retries import live
@@ -90,16 +88,11 @@ def record_verdict(bucket: str, verdict: Verdict) -> str:
 
 
 @live
-def tag_version(
-    version: ModelVersion, verdict: Verdict, mlflow_uri: str, evaluation: Evaluation | None
-) -> None:
-    """Put verdict, numbers and evaluation.json on the MLflow version and its run."""
-    client = registry.client(mlflow_uri)
-    evidence = evaluation.model_dump_json(indent=1) if evaluation else "null"
-    registry.log_evaluation(client, version.run_id, verdict.numbers, evidence)
+def tag_version(version: ModelVersion, verdict: Verdict, mlflow_uri: str) -> None:
+    """Put outcome, reasons and approval on the MLflow version."""
     tags = {"verdict": str(verdict.outcome), "verdict_reasons": "; ".join(verdict.reasons)}
     tags["approval_status"] = _APPROVAL[verdict.outcome].lower()
-    registry.set_tags(client, version.name, version.version, tags)
+    registry.set_tags(registry.client(mlflow_uri), version.name, version.version, tags)
 
 
 @live
@@ -111,16 +104,6 @@ def approve_package(version: ModelVersion, verdict: Verdict, place: Workplace) -
     if found := packages.find(sagemaker, group, version.bundle_digest):
         packages.decide(sagemaker, found.arn, approval, "; ".join(verdict.reasons))
     return approval
-
-
-@task(cache_policy=NO_CACHE)
-def publish_verdict(verdict: Verdict, evaluation: Evaluation | None = None) -> None:
-    """Show the verdict in Prefect: both models side by side, and every class."""
-    create_markdown_artifact(
-        key=f"evaluate-{verdict.classifier}",
-        markdown=page(verdict, evaluation),
-        description=f"version {verdict.version}: {verdict.outcome}",
-    )
 
 
 @task(cache_policy=NO_CACHE)

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from tasks.adapters import aws, packages, registry, results
 from tasks.classifiers import Classifier
+from tasks.pictures.base import png, shown
+from tasks.pictures.evaluation import curve
 from tasks.records import Job, ModelVersion, Snapshot, cost_tags
 from tasks.requests import Workplace
 from tasks.retries import live
@@ -66,11 +66,19 @@ def name_challenger(version: ModelVersion, mlflow_uri: str) -> None:
     registry.set_alias(client, version.name, "challenger", version.version)
 
 
-@task(cache_policy=NO_CACHE)
+@live
 def publish_training(
-    version: ModelVersion, job: Job, manifest: BundleManifest, snapshot: Snapshot
+    version: ModelVersion, job: Job, manifest: BundleManifest, snapshot: Snapshot, mlflow_uri: str
 ) -> None:
-    """Show in Prefect what was trained, on what, and how good it is on the validation rows."""
+    """Show in Prefect what was trained, on what, and its way there; the curve goes to MLflow too.
+
+    Showing it again shows the same.
+    """
+    training = results.curve(aws.client("s3"), job.output_uri)
+    picture = png(curve(training))
+    registry.log_files(
+        registry.client(mlflow_uri), version.run_id, "training", {"curve.png": picture}
+    )
     how = "reused" if job.reused else f"{job.seconds:.0f} s"
     rows = {
         "Version": f"{version.name} version {version.version}, challenger",
@@ -83,6 +91,11 @@ def publish_training(
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
     create_markdown_artifact(
         key=f"train-{version.classifier}",
-        markdown="\n".join([f"## {version.classifier}: trained", "", "| | |", "|---|---|", *lines]),
+        markdown="\n".join(
+            [
+                *(f"## {version.classifier}: trained", "", "| | |", "|---|---|", *lines),
+                *("", shown("Training curve", picture), ""),
+            ]
+        ),
         description=f"{version.name} version {version.version}",
     )

@@ -5,10 +5,14 @@ MLflow reads its limits from the process: `MLFLOW_HTTP_REQUEST_TIMEOUT` and
 """
 
 import logging
+import time
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import NotFound
@@ -18,6 +22,7 @@ Alias = Literal["challenger", "champion", "previous"]
 
 log = logging.getLogger(__name__)
 
+_METRICS_A_CALL = 1000  # MLflow takes no more at once
 _EVIDENCE = ("classifier", "bundle_digest", "snapshot_sha256", "job_name")
 
 
@@ -97,13 +102,28 @@ def get_tags(client: MlflowClient, name: str, version: str) -> dict[str, str]:
     return dict(client.get_model_version(name, version).tags)
 
 
-def log_evaluation(
-    client: MlflowClient, run_id: str, numbers: Mapping[str, float], evaluation: str
-) -> None:
-    """Put the numbers as `evaluation.*` metrics and the JSON as an artifact on the training run."""
-    for key, value in numbers.items():
-        client.log_metric(run_id, f"evaluation.{key}", value)
-    client.log_text(run_id, evaluation, "evaluation.json")
+def describe(client: MlflowClient, name: str, version: str, text: str) -> None:
+    """What the registry's page says about one version."""
+    client.update_model_version(name, version, text)
+
+
+def log_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float]) -> None:
+    """Metrics of a run; one that has its value already gets no second point."""
+    known = client.get_run(run_id).data.metrics
+    now = int(time.time() * 1000)
+    new = [
+        Metric(name, value, now, 0) for name, value in numbers.items() if known.get(name) != value
+    ]
+    for start in range(0, len(new), _METRICS_A_CALL):
+        client.log_batch(run_id, metrics=new[start : start + _METRICS_A_CALL])
+
+
+def log_files(client: MlflowClient, run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
+    """Artifacts of a run in `folder`, over earlier ones of these names."""
+    with TemporaryDirectory() as scratch:
+        for name, content in files.items():
+            (Path(scratch) / name).write_bytes(content)
+        client.log_artifacts(run_id, scratch, folder)
 
 
 def _ensure_model(client: MlflowClient, name: str) -> None:

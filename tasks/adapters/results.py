@@ -1,4 +1,7 @@
-"""What jobs leave in S3: the manifest and run of a training job, the evaluation of another."""
+"""What jobs leave in S3: the manifest and run of a training job, the evaluation of another.
+
+And what they were given: the manifest of their snapshot.
+"""
 
 import json
 import tarfile
@@ -9,7 +12,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from tasks.errors import NotFound
-from training.formats import BundleManifest
+from training.formats import BundleManifest, SnapshotManifest, TrainingCurve
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,6 +29,18 @@ def trained(s3: "S3Client", model_uri: str) -> tuple[BundleManifest, str]:
     if not (run_id := metrics.get("run_id")):
         raise NotFound(f"{uri}: metrics.json names no MLflow run; was MLFLOW_TRACKING_URI set?")
     return manifest, str(run_id)
+
+
+def curve(s3: "S3Client", model_uri: str) -> TrainingCurve:
+    """How the training that made the bundle at `model_uri` went, epoch by epoch."""
+    uri = f"{model_uri.rsplit('/', 1)[0]}/output.tar.gz"
+    with tarfile.open(fileobj=BytesIO(_read(s3, uri)), mode="r:gz") as tar:
+        return TrainingCurve.model_validate_json(_member(tar, uri, "metrics.json"))
+
+
+def data(s3: "S3Client", snapshot_uri: str) -> SnapshotManifest:
+    """What is in a snapshot: its source, its rows of each class, what was dropped."""
+    return SnapshotManifest.model_validate_json(_read(s3, f"{snapshot_uri}/manifest.json"))
 
 
 def evaluation(s3: "S3Client", folder_uri: str) -> str:

@@ -13,6 +13,7 @@ from tasks.errors import GateFailed, NotFound
 from tasks.options import TrainingOptions
 from tasks.records import ModelVersion, Outcome, Verdict
 
+FILES = ["card.md", "classes.png", "confusion.png", "evaluation.json", "reliability.png"]
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
@@ -38,11 +39,16 @@ def created(sandbox: Any) -> int:
     return sum(call["action"] == "CreateProcessingJob" for call in sandbox.calls())
 
 
-def page() -> str:
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["evaluate-tiny"]))
+def page(key: str = "evaluate-tiny") -> str:
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=wanted)
     return str(max(found, key=lambda one: one.created).data)
+
+
+def evidence(client: MlflowClient, version: ModelVersion) -> list[str]:
+    listed = client.list_artifacts(version.run_id, "evaluation")
+    return [one.path.removeprefix("evaluation/") for one in listed]
 
 
 def test_a_challenger_over_the_floors_passes_and_it_is_written_everywhere(
@@ -59,20 +65,34 @@ def test_a_challenger_over_the_floors_passes_and_it_is_written_everywhere(
     tags = client.get_model_version(tiny.model, challenger.version).tags
     assert (tags["verdict"], tags["approval_status"]) == ("PASS", "approved")
     run = client.get_run(challenger.run_id)
-    assert run.data.metrics["evaluation.accuracy"] == verdict.numbers["accuracy"]
-    assert client.list_artifacts(challenger.run_id, "evaluation.json") is not None
+    assert run.data.metrics["evaluation/accuracy"] == verdict.numbers["accuracy"]
+    assert "evaluation_classes/Sci_Tech.recall" in run.data.metrics
+    assert "evaluation_slices/short.accuracy" in run.data.metrics
+    assert evidence(client, challenger) == FILES
+    found = client.get_model_version(tiny.model, challenger.version).description
+    assert found.startswith("PASS: no champion to compare with\n\nAccuracy ")
     assert "tiny version 1: PASS" in page()
     assert "| 60 test rows | challenger | champion |" in page()
+    assert page().count("](data:image/png;base64,") == 3
+    assert page("card-tiny").startswith(f"# {tiny.model} version 1\n")
 
 
-def test_evaluating_again_uses_the_finished_job(challenger, sandbox):
+def test_evaluating_again_uses_the_finished_job_and_shows_the_same(
+    challenger, sandbox, mlflow_server
+):
+    client = MlflowClient(mlflow_server)
     first = evaluate("tiny")
+    pages, metrics = [page(), page("card-tiny")], client.get_run(challenger.run_id).data.metrics
     sandbox.clear_calls()
 
     second = evaluate("tiny", version=challenger.version)
 
     assert second == first
     assert created(sandbox) == 0
+    assert [page(), page("card-tiny")] == pages
+    assert client.get_run(challenger.run_id).data.metrics == metrics
+    assert len(client.get_metric_history(challenger.run_id, "evaluation/accuracy")) == 1
+    assert evidence(client, challenger) == FILES
 
 
 def test_a_challenger_under_a_floor_fails_once_all_is_recorded(challenger, tiny, mlflow_server):

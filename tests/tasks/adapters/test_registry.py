@@ -109,9 +109,29 @@ def test_a_version_that_is_not_there_is_named(client, trained):
         registry.get_version(client, trained.name, "9")
 
 
-def test_an_evaluation_is_on_the_run(client, trained, tmp_path):
-    registry.log_evaluation(client, trained.run_id, {"accuracy": 0.9}, '{"rows": 200}')
+def test_metrics_of_a_run_get_a_second_point_only_for_a_new_value(client, trained):
+    for accuracy in (0.9, 0.9, 0.8):
+        registry.log_metrics(client, trained.run_id, {"evaluation/accuracy": accuracy, "rows": 60})
 
-    assert client.get_run(trained.run_id).data.metrics == {"evaluation.accuracy": 0.9}
-    found = client.download_artifacts(trained.run_id, "evaluation.json", str(tmp_path))
-    assert Path(found).read_text() == '{"rows": 200}'
+    run, history = trained.run_id, client.get_metric_history
+    assert client.get_run(run).data.metrics == {"evaluation/accuracy": 0.8, "rows": 60}
+    assert sorted(one.value for one in history(run, "evaluation/accuracy")) == [0.8, 0.9]
+    assert len(history(run, "rows")) == 1
+
+
+def test_files_of_a_run_are_written_over_earlier_ones(client, trained, tmp_path):
+    for content in (b"one", b"two"):
+        registry.log_files(client, trained.run_id, "evaluation", {"a.json": content, "b.png": b"x"})
+
+    listed = client.list_artifacts(trained.run_id, "evaluation")
+    assert [one.path for one in listed] == ["evaluation/a.json", "evaluation/b.png"]
+    found = client.download_artifacts(trained.run_id, "evaluation/a.json", str(tmp_path))
+    assert Path(found).read_bytes() == b"two"
+
+
+def test_a_version_says_what_it_is(client, trained):
+    version = registry.register(client, trained, TAGS)
+
+    registry.describe(client, version.name, version.version, "PASS: good")
+
+    assert client.get_model_version(version.name, version.version).description == "PASS: good"
