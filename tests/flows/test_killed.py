@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow import MlflowClient
+from plugins.gates import Gate
 from plugins.jobs import make_snapshot
 from prefect.settings import get_current_settings
 
@@ -35,31 +35,6 @@ def longer(tiny, tmp_path):
     return tiny
 
 
-class Gate(logging.Handler):
-    """Holds the processes of a job until the flow says that it attaches to it."""
-
-    def __init__(self, name):
-        super().__init__()
-        self.held = [one for one in psutil.process_iter() if job_of(one) == name]
-        for process in self.held:
-            process.suspend()
-
-    def emit(self, record):
-        if "attaching" in record.getMessage():
-            self.open()
-
-    def open(self):
-        while self.held:
-            self.held.pop().resume()
-
-
-def job_of(process):
-    try:
-        return process.environ().get("TRAINING_JOB_NAME")
-    except (psutil.Error, OSError):
-        return None
-
-
 def running_job():
     found = aws.client("sagemaker").list_training_jobs(NameContains="perennial-test-tiny-train-")
     running = [one for one in found["TrainingJobSummaries"] if not one.get("TrainingEndTime")]
@@ -82,7 +57,7 @@ def killed(longer, monkeypatch):
             assert run.poll() is None, "the flow ended before its job told anything"
             assert time.monotonic() < deadline, f"job {name} told no progress"
             time.sleep(0.2)
-        gate = Gate(name)
+        gate = Gate(name, "attaching")
     finally:
         run.kill()
     assert run.wait() == -signal.SIGKILL
