@@ -54,6 +54,16 @@ def test_manifest_and_run_are_read_in_any_order(s3, root):
     assert (manifest.digest, run_id) == (MANIFEST.digest, "r1")
 
 
+def test_the_way_of_a_training_is_read_epoch_by_epoch(s3):
+    epoch = {"epoch": 1, "train_loss": 1.5, "loss": 1.2, "accuracy": 0.7, "macro_f1": 0.6}
+    metrics = {"run_id": "r1", "best_epoch": 1, "curve": [epoch], "steps": 6}
+
+    found = results.curve(s3, put(s3, "curve", {"metrics.json": json.dumps(metrics).encode()}))
+
+    assert found.best_epoch == 1
+    assert [one.model_dump() for one in found.curve] == [epoch]
+
+
 @pytest.mark.parametrize(
     ("members", "problem"),
     [
