@@ -10,10 +10,10 @@ from tasks.data import (
     fetch,
     load_classifier,
     prepare,
-    publish_report,
     workspace,
     write_snapshot,
 )
+from tasks.quality import publish_report
 from tasks.records import Snapshot
 from tasks.settings import Settings
 
@@ -37,7 +37,7 @@ def ingest(classifier: str, source: str | None = None, sample_size: SampleSize =
         fetched = fetch(chosen, origin, folder)
         prepared = prepare(chosen, origin, fetched, folder, sample_size)
         snapshot = write_snapshot(settings.data_bucket, prepared)
-        publish_report(prepared, snapshot)
+        publish_report(prepared.folder, snapshot)
     return snapshot
 
 

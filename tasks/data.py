@@ -2,15 +2,16 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from tasks import quality
 from tasks.adapters import aws, hub, snapshots, sources
 from tasks.adapters.sources import LocalFiles
 from tasks.classifiers import Classifier
@@ -18,7 +19,6 @@ from tasks.classifiers import load as load_file
 from tasks.errors import BadData
 from tasks.policy import samples
 from tasks.policy.cleaning import Source, clean
-from tasks.policy.quality import page
 from tasks.records import Snapshot
 from tasks.retries import live
 from training.formats import SnapshotManifest
@@ -28,11 +28,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Clean rows, packed as files in a folder of this machine, and the report on them."""
+    """Clean rows, packed as files in a folder of this machine beside the report on them."""
 
     folder: Path
     manifest: SnapshotManifest
-    report: str
 
 
 def workspace() -> TemporaryDirectory[str]:
@@ -48,7 +47,8 @@ def load_classifier(name: str, folder: Path) -> Classifier:
 @live(task_run_name="fetch {source}")
 def fetch(chosen: Classifier, source: str, folder: str) -> LocalFiles:
     """Bring the source's files here; fetching twice is the same as once."""
-    files, to = chosen.data.files, Path(folder)
+    files, to = chosen.data.files, Path(folder) / "source"
+    to.mkdir(exist_ok=True)
     match source.partition("://")[0] if "://" in source else "":
         case "sample":
             return _sampled(chosen, source, to)
@@ -70,15 +70,15 @@ def prepare(
     chosen: Classifier, source: str, fetched: LocalFiles, folder: str, sample_size: int | None
 ) -> Prepared:
     """Clean, split and pack the rows on this machine; raises BadData when they are bad."""
-    data = chosen.data
+    data, packed = chosen.data, Path(folder)
     found = clean(
-        _opened(fetched.train),
-        _opened(fetched.test) if fetched.test else None,
+        _opened(fetched, fetched.train),
+        _opened(fetched, fetched.test),
         data.hub.files if fetched.jsonl else data.files,
         data,
         sample_size or data.sample_size,
     )
-    files = {s: snapshots.pack(Path(folder), s, rows) for s, rows in found.rows.items()}
+    files = {split: snapshots.pack(packed, split, rows) for split, rows in found.rows.items()}
     dropped: dict[str, int] = {}
     for tally in found.tallies:
         log.info("%s: %d rows read, dropped: %s", tally.file, tally.rows, tally.told() or "none")
@@ -93,15 +93,15 @@ def prepare(
         rows_read=sum(tally.rows for tally in found.tallies),
         dropped=dropped,
     )
-    report = page(chosen, source, found.tallies, found.rows, found.notes)
-    return Prepared(Path(folder), manifest, report)
+    quality.describe(chosen, source, found, packed)
+    return Prepared(packed, manifest)
 
 
 @live
 def write_snapshot(bucket: str, prepared: Prepared) -> Snapshot:
     """Put the rows into S3 and make them the latest; writing twice is the same as once."""
     s3 = aws.client("s3")
-    snapshot = snapshots.write(s3, bucket, prepared.manifest, prepared.folder)
+    snapshot = snapshots.write(s3, bucket, prepared.manifest, prepared.folder, quality.FILES)
     snapshots.remember(s3, bucket, snapshot)
     done = "was there already, nothing uploaded" if snapshot.reused else "written"
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
@@ -109,19 +109,8 @@ def write_snapshot(bucket: str, prepared: Prepared) -> Snapshot:
     return snapshot
 
 
-@task(cache_policy=NO_CACHE)
-def publish_report(prepared: Prepared, snapshot: Snapshot) -> None:
-    """Show the data-quality report in Prefect."""
-    state = "reused, nothing was uploaded" if snapshot.reused else "new"
-    create_markdown_artifact(
-        key=f"ingest-{snapshot.classifier}",
-        markdown=f"{prepared.report}\n\n## Snapshot ({state})\n\n`{snapshot.uri}`",
-        description=f"Data quality of {snapshot.classifier}",
-    )
-
-
-def _opened(path: Path) -> Source:
-    return Source(path.name, partial(sources.lines, path))
+def _opened(fetched: LocalFiles, names: Iterable[str]) -> list[Source]:
+    return [Source(name, partial(sources.lines, fetched.folder / name)) for name in names]
 
 
 def _sampled(chosen: Classifier, source: str, folder: Path) -> LocalFiles:
@@ -135,4 +124,4 @@ def _sampled(chosen: Classifier, source: str, folder: Path) -> LocalFiles:
             for text, label in samples.generate(asked, rows, part):
                 row = {**dict.fromkeys(shape.text, ""), shape.text[-1]: text, shape.label: label}
                 written.write(json.dumps(row) + "\n")
-    return LocalFiles(folder / "train.jsonl", folder / "test.jsonl", jsonl=True)
+    return LocalFiles(folder, ("train.jsonl",), ("test.jsonl",), jsonl=True)

@@ -46,6 +46,8 @@ def may_pass(error: BaseException) -> bool:
         return error.response.get("Error", {}).get("Code") in _THROTTLED or status >= 500
     if type(error).__module__ == "mlflow.exceptions":  # by name: importing MLflow takes seconds
         return int(getattr(error, "get_http_status_code", lambda: 0)()) in {429, 500, 502, 503, 504}
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
     return isinstance(error, _NETWORK)
 
 

@@ -20,8 +20,8 @@ def from_hub(source: str, shape: Files, folder: Path) -> LocalFiles:
     name = source.removeprefix("hub://")
     _reachable(source, name)
     train = _written(source, name, shape.train, shape.columns, folder)
-    test = _written(source, name, shape.test, shape.columns, folder) if shape.test else None
-    return LocalFiles(train, test, jsonl=True)
+    test = shape.test and _written(source, name, shape.test, shape.columns, folder)
+    return LocalFiles(folder, (train,), (test,) if test else (), jsonl=True)
 
 
 def _reachable(source: str, name: str) -> None:
@@ -37,12 +37,12 @@ def _reachable(source: str, name: str) -> None:
         raise BadData(source, None, "not_on_hub", detail)
 
 
-def _written(source: str, name: str, split: str, columns: tuple[str, ...], folder: Path) -> Path:
-    path = folder / f"{split}.jsonl"
-    with path.open("w", encoding="utf-8") as written:
+def _written(source: str, name: str, split: str, columns: tuple[str, ...], folder: Path) -> str:
+    file = f"{split}.jsonl"
+    with (folder / file).open("w", encoding="utf-8") as written:
         for row in _picked(source, stream(name, split), columns):
             written.write(json.dumps(row) + "\n")
-    return path
+    return file
 
 
 def _picked(

@@ -46,8 +46,16 @@ def content_sha256(labels: Iterable[str], files: dict[Split, SnapshotFile]) -> s
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def write(client: "S3Client", bucket: str, manifest: SnapshotManifest, folder: Path) -> Snapshot:
-    """Put the packed files of `folder` and then the manifest; what is there already stays.
+def write(
+    client: "S3Client",
+    bucket: str,
+    manifest: SnapshotManifest,
+    folder: Path,
+    beside: Iterable[str] = (),
+) -> Snapshot:
+    """Put the packed files of `folder`, those `beside` them and then the manifest.
+
+    What is there already stays.
 
     Writing twice is the same as writing once, also when the answer to a write was lost.
     """
@@ -55,8 +63,8 @@ def write(client: "S3Client", bucket: str, manifest: SnapshotManifest, folder: P
     try:
         before = _manifest(client, uri)
     except NotFound:
-        for file in manifest.files.values():
-            _upload(client, folder / file.name, f"{uri}/{file.name}")
+        for name in (*(file.name for file in manifest.files.values()), *beside):
+            _upload(client, folder / name, f"{uri}/{name}")
         return _snapshot(_commit(client, uri, manifest), uri, reused=False)
     return _snapshot(_same(before, manifest, uri), uri, reused=True)
 
@@ -69,7 +77,13 @@ def read(client: "S3Client", uri: str) -> Snapshot:
 def remember(client: "S3Client", bucket: str, snapshot: Snapshot) -> None:
     """Make the snapshot the one that `latest` finds."""
     body = json.dumps({"sha256": snapshot.sha256, "uri": snapshot.uri}).encode()
-    client.put_object(Bucket=bucket, Key=_pointer(snapshot.classifier), Body=body)
+    key = _pointer(snapshot.classifier)
+    try:
+        if client.get_object(Bucket=bucket, Key=key)["Body"].read() == body:
+            return
+    except client.exceptions.NoSuchKey:
+        pass
+    client.put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def latest(client: "S3Client", bucket: str, classifier: str) -> Snapshot:

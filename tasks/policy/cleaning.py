@@ -1,13 +1,13 @@
 """From files to clean, split rows: the order of the rules. Files are read twice, never held."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.classifiers import Data, Files
 from tasks.errors import BadData
-from tasks.policy.duplicates import conflicts, folded, unique, without
-from tasks.policy.rows import Drop, Row, Tally, check, digest, parse
-from tasks.policy.splits import Chosen, Selection, key, place
+from tasks.policy.duplicates import Seen, repeated, stamp, unique, without
+from tasks.policy.rows import Drop, Row, Tally, check, parse
+from tasks.policy.splits import Chosen, Selection, near, place
 from training.formats import SPLITS, Split
 
 
@@ -28,42 +28,52 @@ class Clean:
     notes: tuple[str, ...]
 
 
-def without_repeats(source: Source, files: Files, data: Data) -> Iterator[Row | Drop]:
-    """The records of one file after every rule that looks at this file alone."""
-    torn = conflicts(parse(source.name, source.lines(), files, data))
-    return unique(parse(source.name, source.lines(), files, data), torn)
+def without_repeats(
+    sources: Sequence[Source], files: Files, data: Data
+) -> Iterator[Iterator[Row | Drop]]:
+    """The records of each file of a split after every rule that looks at this split alone."""
+    again = repeated([parse(one.name, one.lines(), files, data) for one in sources])
+    seen = Seen()
+    for one in sources:
+        yield unique(parse(one.name, one.lines(), files, data), again, seen)
 
 
-def clean(train: Source, test: Source | None, files: Files, data: Data, most: int) -> Clean:
+def clean(
+    train: Sequence[Source], test: Sequence[Source], files: Files, data: Data, most: int
+) -> Clean:
     """At most `most` training rows and their validation and test rows; BadData if they are bad."""
-    selection = Selection(
-        {
-            "train": most,
-            "validation": max(round(most * data.validation_share), 20),
-            "test": data.test_size,
-        }
-    )
-    tallies = [Tally(train.name)]
-    held_out = set()
+    validation = max(round(most * data.validation_share), 20)
+    selection = Selection({"train": most, "validation": validation, "test": data.test_size})
+    tallies: dict[Split, list[Tally]] = {
+        "train": [Tally(one.name) for one in train],
+        "test": [Tally(one.name) for one in test],
+    }
+    held_out: set[int] = set()
+    for tally, found in zip(tallies["test"], without_repeats(test, files, data), strict=True):
+        for row in tally.keeps(found):
+            held_out.add(hash(stamp(row.text)))
+            selection.add("test", near(row.text), row)
     if test:
-        tallies.append(Tally(test.name))
-        for row in tallies[1].keeps(without_repeats(test, files, data)):
-            held_out.add(digest(folded(row.text)))
-            selection.add("test", key(row), row)
-        check(tallies[1], data.max_drop_fraction)
+        check(tallies["test"], data.max_drop_fraction)
     test_share = 0 if test else data.test_share
-    for row in tallies[0].keeps(without(without_repeats(train, files, data), held_out)):
-        position = key(row)
-        selection.add(place(position, data.validation_share, test_share), position, row)
-    check(tallies[0], data.max_drop_fraction)
+    for tally, found in zip(tallies["train"], without_repeats(train, files, data), strict=True):
+        for row in tally.keeps(without(found, held_out) if held_out else found):
+            position = near(row.text)
+            selection.add(place(position, data.validation_share, test_share), position, row)
+    check(tallies["train"], data.max_drop_fraction)
     cut: tuple[Split, ...] = ("train", "validation") if test else SPLITS
     small = selection.gather_small(cut)
     rows = selection.chosen()
     if empty := [split for split in SPLITS if not rows[split]]:
-        kept = sum(tallies[0].kept.values())
+        kept = sum(sum(tally.kept.values()) for tally in tallies["train"])
         detail = f"{kept} rows are left, none for {', '.join(empty)}: bring more rows"
-        raise BadData(train.name, None, "too_few_rows", detail)
-    return Clean(rows, tuple(tallies), (*_told(small, len(cut)), *_missing(rows, data.labels)))
+        raise BadData(_names(train), None, "too_few_rows", detail)
+    notes = (*_told(small, len(cut)), *_missing(rows, data.labels))
+    return Clean(rows, (*tallies["train"], *tallies["test"]), notes)
+
+
+def _names(sources: Sequence[Source]) -> str:
+    return ", ".join(one.name for one in sources)
 
 
 def _told(small: tuple[str, ...], splits: int) -> Iterator[str]:

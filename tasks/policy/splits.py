@@ -4,23 +4,27 @@ from collections.abc import Iterable
 from hashlib import sha256
 from heapq import heappush, heappushpop
 
-from tasks.policy.duplicates import folded
+from tasks.policy.duplicates import stamp
 from tasks.policy.rows import Row
 from training.formats import SPLITS, Split
 
 Chosen = dict[Split, list[tuple[str, str]]]
 
 
+def near(text: str) -> int:
+    """Where a text stands among 2**128 places: near-copies stand together and share a split."""
+    return int.from_bytes(sha256(stamp(text)).digest()[:16])
+
+
 def key(row: Row) -> int:
-    """Where a row stands: near-copies of a text stand together, so they share a split."""
-    near = sha256(folded(row.text).encode()).digest()[:16]
+    """Where a row stands among those of the same place; it hangs on nothing but the row."""
     exact = sha256(f"{row.label}\0{row.text}".encode()).digest()[:16]
-    return int.from_bytes(near + exact)
+    return near(row.text) << 128 | int.from_bytes(exact)
 
 
 def place(position: int, validation_share: float, test_share: float) -> Split:
-    """The split of a row. Depends on the row alone: new rows never move old ones."""
-    point = position / 2**256
+    """The split of a text. Depends on the text alone: new rows never move old ones."""
+    point = position / 2**128
     if point < test_share:
         return "test"
     return "validation" if point >= 1 - validation_share else "train"
@@ -46,15 +50,22 @@ class Selection:
         self._limits = limits
         self._heaps: dict[tuple[Split, str], list[tuple[int, str]]] = {}
         self._seen: dict[tuple[Split, str], int] = {}
+        self._last: dict[tuple[Split, str], int] = {}
 
     def add(self, split: Split, position: int, row: Row) -> None:
-        heap = self._heaps.setdefault((split, row.label), [])
-        self._seen[split, row.label] = self._seen.get((split, row.label), 0) + 1
-        item = (-position, row.text)
+        """Take the row at `near` position, unless enough rows stand before it."""
+        where = split, row.label
+        self._seen[where] = self._seen.get(where, 0) + 1
+        if (last := self._last.get(where)) is not None and position > last:
+            return
+        heap = self._heaps.setdefault(where, [])
+        item = (-key(row), row.text)
         if len(heap) < self._limits[split]:
             heappush(heap, item)
         elif item > heap[0]:
             heappushpop(heap, item)
+        if len(heap) == self._limits[split]:
+            self._last[where] = -heap[0][0] >> 128
 
     def gather_small(self, splits: Iterable[Split]) -> tuple[str, ...]:
         """Move the classes with fewer rows than splits to train and say which they are."""

@@ -41,7 +41,10 @@ def test_generated_news_becomes_a_snapshot_once(sandbox):
     assert (first.rows_read, first.reused) == (750, False)
     assert (second.sha256, second.reused) == (first.sha256, True)
     puts = [call for call in sandbox.calls() if call["action"] == "PutObject"]
-    assert len(puts) == 1, "only the pointer to the latest snapshot is put again"
+    assert puts == []
+    beside = {f"datasets/news/{first.sha256}/{name}" for name in ("quality.md", "quality.png")}
+    assert beside <= objects("datasets/news/")
+    assert "](data:image/png;base64," in report("news")
 
 
 def test_the_report_counts_every_row(tmp_path):

@@ -1,15 +1,9 @@
 import gzip
-import http.server
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 
-from tasks.adapters import hub, sources
-from tasks.classifiers import Hub
+from tasks.adapters import sources
 from tasks.errors import BadData, NotFound
 
 TRAIN, TEST = "train.csv*", "test*.csv*"
@@ -19,26 +13,6 @@ TRAIN, TEST = "train.csv*", "test*.csv*"
 def bucket(sandbox) -> str:
     boto3.client("s3").create_bucket(Bucket="source-tests")
     return "source-tests"
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[str]:
-    """A web server with one file, one that is broken and nothing else."""
-    (tmp_path / "served").mkdir()
-    (tmp_path / "served/rows.csv.gz").write_bytes(gzip.compress(b"one\ntwo\n"))
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(tmp_path / "served"))
-
-        def log_message(self, *args: Any) -> None: ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_lines_of_plain_and_gzipped_files_end_at_lf_only(tmp_path):
@@ -63,7 +37,7 @@ def test_a_folder_gives_the_files_that_the_patterns_name(tmp_path):
 
     found = sources.from_local(str(tmp_path), TRAIN, TEST)
 
-    assert (found.train.name, found.test and found.test.name) == ("train.csv.gz", "test_a.csv")
+    assert found == sources.LocalFiles(tmp_path, ("train.csv.gz",), ("test_a.csv",))
 
 
 def test_a_folder_of_the_uploader_is_known_too(tmp_path):
@@ -72,7 +46,7 @@ def test_a_folder_of_the_uploader_is_known_too(tmp_path):
 
     found = sources.from_local(str(tmp_path), TRAIN, TEST)
 
-    assert found == sources.LocalFiles(tmp_path / "train.jsonl", tmp_path / "test.jsonl", True)
+    assert found == sources.LocalFiles(tmp_path, ("train.jsonl",), ("test.jsonl",), jsonl=True)
 
 
 def test_a_folder_that_is_not_there_says_what_to_pass():
@@ -87,28 +61,39 @@ def test_a_folder_without_the_file_says_what_is_there(tmp_path):
         sources.from_local(str(tmp_path), TRAIN, TEST)
 
 
-def test_two_files_for_one_split_are_refused(tmp_path):
-    for name in ("train.csv", "train.csv.gz"):
+def test_all_files_that_a_pattern_names_are_read_in_their_order(tmp_path):
+    for name in ("b.csv", "a/2.csv", "a/1.csv", "test.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
-    with pytest.raises(
-        BadData, match=r"ambiguous: 'train\.csv\*' names train\.csv, train\.csv\.gz"
-    ):
-        sources.from_local(str(tmp_path), TRAIN, TEST)
+    found = sources.from_local(str(tmp_path), "*.csv", "test*.csv")
+
+    assert (found.train, found.test) == (("a/1.csv", "a/2.csv", "b.csv"), ("test.csv",))
 
 
 def test_a_prefix_and_an_object_in_s3_come_here(bucket, tmp_path):
     s3 = boto3.client("s3")
-    s3.put_object(Bucket=bucket, Key="raw/ag/train.csv", Body=b"train")
-    s3.put_object(Bucket=bucket, Key="raw/ag/test_a.csv", Body=b"test")
-    s3.put_object(Bucket=bucket, Key="raw/agro/train.csv", Body=b"another")
+    s3.put_object(Bucket=bucket, Key="raw/ag/", Body=b"")
+    s3.put_object(Bucket=bucket, Key="raw/ag/train/2.csv", Body=b"two")
+    s3.put_object(Bucket=bucket, Key="raw/ag/train/1.csv", Body=b"one")
+    s3.put_object(Bucket=bucket, Key="raw/ag/val/1.csv", Body=b"test")
+    s3.put_object(Bucket=bucket, Key="raw/agro/train/1.csv", Body=b"another")
 
-    found = sources.from_s3(s3, f"s3://{bucket}/raw/ag", TRAIN, TEST, tmp_path)
-    one = sources.from_s3(s3, f"s3://{bucket}/raw/ag/test_a.csv", TRAIN, TEST, tmp_path)
+    found = sources.from_s3(s3, f"s3://{bucket}/raw/ag", "train/*.csv", "val/*.csv", tmp_path)
+    one = sources.from_s3(s3, f"s3://{bucket}/raw/ag/val/1.csv", TRAIN, TEST, tmp_path)
 
-    assert found.test
-    assert (found.train.read_bytes(), found.test.read_bytes()) == (b"train", b"test")
-    assert (one.train.read_bytes(), one.test) == (b"test", None)
+    assert [(tmp_path / name).read_bytes() for name in found.train] == [b"one", b"two"]
+    assert [(tmp_path / name).read_bytes() for name in found.test] == [b"test"]
+    assert one == sources.LocalFiles(tmp_path, ("1.csv",))
+    assert (tmp_path / "1.csv").read_bytes() == b"test"
+
+
+def test_a_key_cannot_leave_the_folder(bucket, tmp_path):
+    s3 = boto3.client("s3")
+    s3.put_object(Bucket=bucket, Key="raw/evil/../../train.csv", Body=b"x")
+
+    with pytest.raises(BadData, match=r"bad_name"):
+        sources.from_s3(s3, f"s3://{bucket}/raw/evil", "*train.csv", "", tmp_path / "deep")
 
 
 @pytest.mark.parametrize("prefix", ["datasets/ag_news", "datasets/ag_news/"])
@@ -124,48 +109,3 @@ def test_an_empty_prefix_says_upload_first(bucket, tmp_path, prefix):
 def test_a_bucket_that_is_not_there_is_named(sandbox, tmp_path):
     with pytest.raises(NotFound, match="s3://no-such-bucket-here: no such bucket"):
         sources.from_s3(boto3.client("s3"), "s3://no-such-bucket-here/x", TRAIN, TEST, tmp_path)
-
-
-def test_a_file_from_the_web_comes_here(web, tmp_path):
-    found = sources.from_web(f"{web}/rows.csv.gz?version=1", tmp_path)
-
-    assert list(sources.lines(found.train)) == [b"one\n", b"two\n"]
-
-
-def test_a_missing_page_is_not_found(web, tmp_path):
-    with pytest.raises(NotFound, match="the server answered 404"):
-        sources.from_web(f"{web}/nothing.csv", tmp_path)
-
-
-def test_a_hub_that_cannot_be_reached_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub.constants, "ENDPOINT", "http://127.0.0.1:9")
-
-    with pytest.raises(BadData, match=r"hub_unreachable: .*give source= a local folder"):
-        hub.from_hub("hub://someone/rows", Hub().files, tmp_path)
-
-
-def test_a_data_set_that_the_hub_does_not_have_is_named(monkeypatch, web, tmp_path):
-    monkeypatch.setattr(hub.constants, "ENDPOINT", web)
-
-    with pytest.raises(BadData, match=r"not_on_hub: .*/someone/rows answered 404"):
-        hub.from_hub("hub://someone/rows", Hub().files, tmp_path)
-
-
-def hub_of(rows: list[dict[str, Any]]):
-    """Stand in for the hub: every split of every data set holds these rows."""
-    return lambda name, split: iter(rows)
-
-
-def test_hub_rows_come_as_json_lines(monkeypatch, web, tmp_path):
-    (tmp_path / "served/api/datasets/someone/rows").mkdir(parents=True)
-    monkeypatch.setattr(hub.constants, "ENDPOINT", web)
-    monkeypatch.setattr(hub, "stream", hub_of([{"text": "x", "label": 3, "more": 1}]))
-
-    found = hub.from_hub("hub://someone/rows", Hub().files, tmp_path)
-
-    assert list(sources.lines(found.train)) == [b'{"text": "x", "label": 3}\n']
-    assert (found.test and found.test.name, found.jsonl) == ("test.jsonl", True)
-
-    monkeypatch.setattr(hub, "stream", hub_of([{"content": "x", "label": 3}]))
-    with pytest.raises(BadData, match=r"no column \['text'\]; there are \['content', 'label'\]"):
-        hub.from_hub("hub://someone/rows", Hub().files, tmp_path)

@@ -35,7 +35,8 @@ pytestmark = pytest.mark.skipif(
 
 def tallied(file: str, files: Files, data: Data) -> Tally:
     tally = Tally(file)
-    for _ in tally.keeps(without_repeats(Source(file, partial(lines, DATA / file)), files, data)):
+    (found,) = without_repeats([Source(file, partial(lines, DATA / file))], files, data)
+    for _ in tally.keeps(found):
         pass
     return tally
 
