@@ -33,6 +33,10 @@ class SnapshotManifest(BaseModel, frozen=True):
     dropped: dict[str, int]
 
 
+# What answers: the model itself in fp32, or its graph quantised to eight bits.
+Engine = Literal["torch", "openvino-int8"]
+
+
 class BundleManifest(BaseModel, frozen=True):
     """All that a model is at serving time; `manifest.json` in the bundle folder."""
 
@@ -42,7 +46,8 @@ class BundleManifest(BaseModel, frozen=True):
     base_model: str
     labels: tuple[str, ...]
     max_length: int = Field(ge=8, le=512, description="tokens a text is cut to")
-    engine: Literal["torch"] = "torch"
+    engine: Engine = "torch"
+    engine_note: str | None = Field(None, description="why the engine is the slower, precise one")
     total_parameters: int
     files: dict[str, str] = Field(description="file name -> SHA-256, manifest.json itself excepted")
     hyperparameters: dict[str, str | int | float | bool]
@@ -53,7 +58,9 @@ class BundleManifest(BaseModel, frozen=True):
 
     def to_bytes(self) -> bytes:
         """The canonical bytes of manifest.json; the digest is over these."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1).encode()
+        # A field that is not set is left out: bundles from before it was added keep their bytes.
+        fields = self.model_dump(mode="json", exclude_none=True)
+        return json.dumps(fields, sort_keys=True, indent=1).encode()
 
     @property
     def digest(self) -> str:
