@@ -33,9 +33,13 @@ def find(name: str, channel: Path | None) -> str:
     return name
 
 
-def load(source: str, labels: Sequence[str], max_length: int) -> tuple[Any, Any]:
-    """A classification model with a head for `labels`, and its tokenizer."""
+def load(source: str, labels: Sequence[str], max_length: int, seed: int) -> tuple[Any, Any]:
+    """A classification model with a head for `labels`, and its tokenizer.
+
+    A head that the base model lacks is drawn by chance: the same seed draws the same one.
+    """
     quiet()
+    torch.manual_seed(seed)
     try:
         # The user names the base model; no code of it is run.
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # nosec B615

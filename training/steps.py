@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.nn.parallel import DistributedDataParallel
 
 from training import metrics
 from training.checkpoints import Weights
@@ -31,7 +30,7 @@ class Learner:
         precision: Precision,
         steps: int,
     ) -> None:
-        self._model = self._network = model.to(process.device)
+        self._model = model.to(process.device)
         self._options, self._process, self._precision = options, process, precision
         self._class_weights = torch.tensor(class_weights, device=process.device)
         self._pad_id = model.config.pad_token_id or 0
@@ -49,23 +48,20 @@ class Learner:
                 f" this job's {self._steps} steps; warming up for {self._warmup}",
                 flush=True,
             )
-        if self._process.world > 1:
-            self._network = DistributedDataParallel(self._model)
+        self._process.same(self._model.state_dict().values())
 
     def learn(self, examples: Examples, batch: list[int], step: int) -> float:
         """The loss of the batch, before the model was moved against it."""
         self._model.train()
-        # Dropout depends on the step alone, so a resumed run draws what an unbroken one draws.
-        seed = (self._options.seed << 32) + step * self._process.world + self._process.rank
-        torch.manual_seed(seed)
         for group in self._optimizer.param_groups:
             group["lr"] = self._options.learning_rate * self._factor(step)
-        loss = self._gradients(examples, batch)
+        loss = self._gradients(examples, batch, step)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"loss is {loss} at step {step + 1}: lower learning-rate, which is"
                 f" {self._options.learning_rate}"
             )
+        self._process.average([w.grad for w in self._model.parameters() if w.grad is not None])
         self._scaler.unscale_(self._optimizer)
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), _CLIP)
         self._scaler.step(self._optimizer)
@@ -83,7 +79,7 @@ class Learner:
         loss = 0.0
         for start in range(0, len(rows), _VALIDATION_BATCH):
             batch = rows[start : start + _VALIDATION_BATCH]
-            logits = self._logits(self._model, examples, batch).float()
+            logits = self._answers(examples, batch).float()
             labels = torch.tensor([examples.labels[row] for row in batch]).to(logits.device)
             loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
             truth += map(str, labels.tolist())
@@ -110,17 +106,24 @@ class Learner:
             return (step + 1) / self._warmup
         return (self._steps - step) / max(1, self._steps - self._warmup)
 
-    def _gradients(self, examples: Examples, batch: list[int]) -> float:
-        """Gradients of a whole batch; when memory runs out, of its parts one after the other."""
+    def _gradients(self, examples: Examples, batch: list[int], step: int) -> float:
+        """Gradients of a whole batch; when memory runs out, of its parts one after the other.
+
+        Processes speak to each other only afterwards, so each may cut its batch as it must.
+        """
+        # Dropout depends on the step alone, so a resumed run draws what an unbroken one draws.
+        seed = (self._options.seed << 32) + step * self._process.world + self._process.rank
         while True:
+            torch.manual_seed(seed)
             try:
                 return self._backward(examples, batch)
-            except torch.OutOfMemoryError:
-                if self._process.world > 1 or self._parts >= len(batch):
+            except RuntimeError as error:
+                if not _out_of_memory(error) or self._parts >= len(batch):
                     raise
-                self._parts *= 2
-                self._optimizer.zero_grad(set_to_none=True)
-                print(f"out of memory: a batch now goes in {self._parts} parts", flush=True)
+            # Out of the handler: until then the error's frames hold the memory of the attempt.
+            self._parts *= 2
+            self._optimizer.zero_grad(set_to_none=True)
+            print(f"out of memory: a batch now goes in {self._parts} parts", flush=True)
 
     def _backward(self, examples: Examples, batch: list[int]) -> float:
         labels = torch.tensor([examples.labels[row] for row in batch])
@@ -129,7 +132,7 @@ class Learner:
         total = 0.0
         for start in range(0, len(batch), size):
             part = batch[start : start + size]
-            logits = self._logits(self._network, examples, part)
+            logits = self._logits(examples, part)
             loss = functional.cross_entropy(
                 logits.float(),
                 labels[start : start + size].to(self._process.device),
@@ -141,13 +144,29 @@ class Learner:
             total += loss.item()
         return total
 
-    def _logits(self, network: Any, examples: Examples, rows: list[int]) -> torch.Tensor:
+    def _answers(self, examples: Examples, rows: list[int]) -> torch.Tensor:
+        """The logits, from as few rows at a time as the memory holds."""
+        try:
+            return self._logits(examples, rows)
+        except RuntimeError as error:
+            if not _out_of_memory(error) or len(rows) == 1:
+                raise
+        half = len(rows) // 2
+        halves = rows[:half], rows[half:]
+        return torch.cat([self._answers(examples, part) for part in halves])
+
+    def _logits(self, examples: Examples, rows: list[int]) -> torch.Tensor:
         inputs = pad([examples.ids[row] for row in rows], self._pad_id)
         with self._precision.autocast(self._process.device):
-            found: torch.Tensor = network(
+            found: torch.Tensor = self._model(
                 **{name: values.to(self._process.device) for name, values in inputs.items()}
             ).logits
         return found
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Graphics processors have an error of their own for it, the main processor has words."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _optimizer(model: Any, options: Hyperparameters) -> torch.optim.AdamW:

@@ -90,7 +90,7 @@ def _learn(
     run: Run,
 ) -> tuple[Loop, Any, Any]:
     train, validation = data.training_rows(places.data, manifest)
-    model, tokenizer = base.load(source, manifest.labels, options.max_length)
+    model, tokenizer = base.load(source, manifest.labels, options.max_length, options.seed)
     encoder = TextEncoder(tokenizer.backend_tokenizer, options.max_length)
     rows = data.encode(train, manifest.labels, encoder)
     held_out = data.encode(validation, manifest.labels, encoder)

@@ -1,75 +1,86 @@
 import json
+import random
 import signal
 import socket
-import time
+import subprocess
 
 import pytest
+from plugins.forks import Fork, wait
 from plugins.jobs import container, make_snapshot, start
 
 from training import bundle
 
 HYPERPARAMETERS = {
     "max-length": "32",
-    "num-train-epochs": "2",
+    "num-train-epochs": "3",
     "per-device-train-batch-size": "4",
     "learning-rate": "1e-2",
 }
-STEPS = 2 * 50
+IN_EPOCH = 50
+STEPS = 3 * IN_EPOCH
+JOB = "perennial-dev-news-train-0123"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_snapshot(tmp_path_factory.mktemp("data") / "snapshot", train=4 * IN_EPOCH)
 
 
 @pytest.fixture
-def opt_ml(tmp_path, base):
-    data = make_snapshot(tmp_path / "snapshot", train=200)
-    folder = container(tmp_path / "ml", data, base, **HYPERPARAMETERS)
-    (folder / "checkpoints").mkdir()
-    return folder
+def opt_ml(tmp_path, data, base):
+    return folder(tmp_path / "ml", data, base)
 
 
-def job(opt_ml, *arguments, **variables):
-    return start(
-        "training.train",
-        *("train", "--checkpoint-seconds", "0", *arguments),
-        SAGEMAKER_BASE_DIR=opt_ml,
-        TRAINING_JOB_NAME="perennial-dev-news-train-0123",
-        **variables,
-    )
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, data, base):
+    """The /opt/ml of a job that nobody disturbed."""
+    whole = folder(tmp_path_factory.mktemp("unbroken") / "ml", data, base)
+    job = fork(whole)
+    assert job.end() == 0, job.said
+    return whole
 
 
-def wait_for_step(opt_ml, process, step):
-    deadline = time.monotonic() + 120
-    while not any(
-        int(place.name.removeprefix("step-")) >= step
-        for place in (opt_ml / "checkpoints").glob("step-*")
-    ):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def folder(place, data, base, **changes):
+    made = container(place, data, base, **{**HYPERPARAMETERS, **changes})
+    (made / "checkpoints").mkdir()
+    return made
+
+
+def fork(opt_ml, *arguments, **variables):
+    told = {"SAGEMAKER_BASE_DIR": opt_ml, "TRAINING_JOB_NAME": JOB, **variables}
+    log = opt_ml / f"log-{variables.get('RANK', 0)}"
+    return Fork(log, ["train", "--checkpoint-seconds", "0", *arguments], **told)
+
+
+def newest_step(opt_ml):
+    places = (opt_ml / "checkpoints").glob("step-*")
+    return max((int(place.name.removeprefix("step-")) for place in places), default=0)
 
 
 def metrics(opt_ml):
     return json.loads((opt_ml / "output" / "data" / "metrics.json").read_text())
 
 
-def test_killed_and_then_stopped_job_ends_at_the_step_of_an_unbroken_one(opt_ml):
-    killed = job(opt_ml)
-    wait_for_step(opt_ml, killed, 5)
-    killed.kill()
-    killed.communicate()
+def test_job_ended_at_three_random_points_gives_the_weights_of_an_unbroken_one(opt_ml, unbroken):
+    within = [step for step in range(5, STEPS - 10) if step % IN_EPOCH]
+    points = sorted(random.Random(1).sample(within, 3))
+    ends = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL]
 
-    stopped = job(opt_ml)
-    wait_for_step(opt_ml, stopped, 20)
-    stopped.send_signal(signal.SIGTERM)
-    said = stopped.communicate(timeout=60)[0]
+    for point, end in zip(points, ends, strict=True):
+        job = fork(opt_ml)
+        wait(job, f"step {point}", lambda point=point: newest_step(opt_ml) >= point)
+        job.send(end)
+        assert job.end() == (143 if end == signal.SIGTERM else -end), job.said
+    last = fork(opt_ml)
 
-    resumed = job(opt_ml)
-    out = resumed.communicate(timeout=120)[0]
-
-    assert stopped.returncode == 143, said
-    assert "stopped by SIGTERM at step" in said
-    assert resumed.returncode == 0, out
-    assert "resumed from the checkpoint at step" in out
-    assert metrics(opt_ml)["steps"] == STEPS
-    assert bundle.verify(opt_ml / "model").job_name == "perennial-dev-news-train-0123"
+    assert last.end() == 0, last.said
+    assert last.said.count("resumed from the checkpoint at step") == 3
+    assert last.said.count("stopped by SIGTERM at step") == ends.count(signal.SIGTERM)
+    assert metrics(opt_ml)["steps"] == metrics(unbroken)["steps"] == STEPS
+    assert metrics(opt_ml)["curve"] == metrics(unbroken)["curve"]
+    weights = [place / "model" / "model.safetensors" for place in (opt_ml, unbroken)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert bundle.verify(opt_ml / "model").job_name == JOB
 
 
 def test_two_processes_train_one_model_and_one_of_them_writes(opt_ml):
@@ -78,24 +89,34 @@ def test_two_processes_train_one_model_and_one_of_them_writes(opt_ml):
         port = probe.getsockname()[1]
     shared = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
 
-    pair = [
-        job(opt_ml, RANK=rank, LOCAL_RANK=rank, LOCAL_WORLD_SIZE=2, **shared) for rank in (0, 1)
-    ]
-    outputs = [process.communicate(timeout=180)[0] for process in pair]
+    pair = [fork(opt_ml, RANK=at, LOCAL_RANK=at, LOCAL_WORLD_SIZE=2, **shared) for at in (0, 1)]
 
-    assert [process.returncode for process in pair] == [0, 0], outputs
-    assert "2 processes" in outputs[0]
-    assert "epoch 2/2 done" not in outputs[1]
+    assert [job.end() for job in pair] == [0, 0], [job.said for job in pair]
+    assert "2 processes" in pair[0].said
+    assert "epoch 3/3 done" in pair[0].said
+    assert "epoch 3/3 done" not in pair[1].said
     assert metrics(opt_ml)["steps"] == STEPS / 2
+    assert metrics(opt_ml)["accuracy"] > 0.9
 
 
-def test_unknown_hyperparameter_is_the_failure_reason(opt_ml):
-    (opt_ml / "input" / "config" / "hyperparameters.json").write_text('{"epochs": "3"}')
+def test_two_hosts_find_each_other_through_torchrun(tmp_path, data, base):
+    hosts = ["127.0.0.1", "localhost"]
+    jobs = []
+    for host in hosts:
+        opt_ml = folder(tmp_path / host, data, base, **{"num-train-epochs": "1"})
+        config = {"current_host": host, "hosts": hosts}
+        (opt_ml / "input" / "config" / "resourceconfig.json").write_text(json.dumps(config))
+        told = {"SAGEMAKER_BASE_DIR": opt_ml, "TRAINING_JOB_NAME": JOB}
+        jobs.append(start("training.train", "train", **told))
 
-    process = job(opt_ml)
-    out = process.communicate(timeout=120)[0]
+    try:
+        said = [job.communicate(timeout=240)[0] for job in jobs]
+    except subprocess.TimeoutExpired:
+        for job in jobs:
+            job.terminate()
+        raise
 
-    failure = (opt_ml / "output" / "failure").read_text()
-    assert process.returncode == 1
-    assert failure.startswith("unknown hyperparameter 'epochs'; allowed are model-name, max-length")
-    assert out.splitlines()[-1] == f"error: {failure}"
+    assert [job.returncode for job in jobs] == [0, 0], said
+    assert "2 processes" in said[0]
+    assert metrics(tmp_path / hosts[0])["steps"] == IN_EPOCH / 2
+    assert not (tmp_path / hosts[1] / "output" / "data" / "metrics.json").exists()
