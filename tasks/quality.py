@@ -11,7 +11,8 @@ from tasks.classifiers import Classifier
 from tasks.pictures import base
 from tasks.pictures.quality import drawn
 from tasks.policy.cleaning import Clean
-from tasks.policy.quality import cut, page
+from tasks.policy.quality import cut
+from tasks.policy.quality_page import page
 from tasks.records import Snapshot
 
 PAGE, PICTURE = FILES = ("quality.md", "quality.png")

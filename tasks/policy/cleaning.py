@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from tasks.classifiers import Data, Files
 from tasks.errors import BadData
 from tasks.policy.duplicates import Seen, repeated, stamp, unique, without
-from tasks.policy.rows import Drop, Row, Tally, check, parse
+from tasks.policy.rows import Drop, Row, parse
 from tasks.policy.splits import Chosen, Selection, near, place
+from tasks.policy.tallies import Tally, check
 from training.formats import SPLITS, Split
 
 

@@ -9,7 +9,7 @@ from tasks.adapters.sources import lines
 from tasks.classifiers import Data, Files
 from tasks.errors import BadData
 from tasks.policy.cleaning import Source, without_repeats
-from tasks.policy.rows import Tally
+from tasks.policy.tallies import Tally
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("PERENNIAL_SHARED_DATA", ROOT.parent / "shared/data"))

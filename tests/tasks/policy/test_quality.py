@@ -4,9 +4,10 @@ import pytest
 
 from tasks import classifiers
 from tasks.policy.cleaning import Clean
-from tasks.policy.quality import cut, lengths, page
-from tasks.policy.rows import Tally
+from tasks.policy.quality import cut, lengths
+from tasks.policy.quality_page import page
 from tasks.policy.splits import Chosen
+from tasks.policy.tallies import Tally
 
 NEWS = classifiers.load("news", Path(__file__).resolve().parents[3] / "classifiers")
 ROWS: Chosen = {

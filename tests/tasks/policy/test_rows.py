@@ -12,7 +12,8 @@ from tasks import classifiers
 from tasks.classifiers import Data, Files
 from tasks.errors import BadData
 from tasks.policy.cleaning import Source, without_repeats
-from tasks.policy.rows import Row, Tally, check, parse
+from tasks.policy.rows import Row, parse
+from tasks.policy.tallies import Tally, check
 
 ROOT = Path(__file__).resolve().parents[3]
 DIRTY = Path(os.environ.get("PERENNIAL_SHARED_DATA", ROOT.parent / "shared/data")) / "dirty"
