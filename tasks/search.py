@@ -8,6 +8,16 @@ Value = int | float | str
 
 _DIGITS = 3  # of a searched real number: what is trained is what a person reads in the file
 _NOT_SEARCHED = ("seed",)  # the best of several seeds is luck, not a better setting
+_LABELS = {
+    "per-device-train-batch-size": "batch size",
+    "num-train-epochs": "epochs",
+    "macro_f1": "macro-F1",
+}
+
+
+def label(key: str) -> str:
+    """A hyperparameter or a score as people call it."""
+    return _LABELS.get(key, key.replace("-", " ").replace("_", " "))
 
 
 class _Section(BaseModel):

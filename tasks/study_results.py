@@ -27,7 +27,7 @@ def publish_study(study: Study, config: Classifier, folder: Path) -> None:
     create_markdown_artifact(
         key=f"tune-{study.classifier}",
         markdown=study_page.page(standing, config, known, time.time(), drawn),
-        description=f"Study {study.name}",
+        description=f"Study {study.name} after {len(known)} trials",
     )
 
 

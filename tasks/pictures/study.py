@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from tasks.pictures.base import BLUE, GREY, ORANGE, RED, figure, png
-from tasks.search import Search, Value
+from tasks.search import Search, Value, label
 from tasks.trials import Trial
 
 _NOTHING = "no trial has a score yet"
@@ -39,7 +39,7 @@ def history(trials: Sequence[Trial], objective: str, now: float | None) -> bytes
     for at, one in enumerate(one for one in trials if one.state == "FAIL"):
         axes.axvline(one.number, color=RED, alpha=0.4, label="" if at else "failed")
     axes.set_xlabel("trial")
-    axes.set_ylabel(f"{_name(objective)} on validation rows")
+    axes.set_ylabel(f"{label(objective)} on validation rows")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -51,7 +51,7 @@ def history(trials: Sequence[Trial], objective: str, now: float | None) -> bytes
 
 
 def parallel(trials: Sequence[Trial], space: Mapping[str, Search], objective: str) -> bytes:
-    """A line for each trial with a score, through its values; the brighter, the better."""
+    """A line through the values of each scored trial: the darker, the better, thick the best."""
     drawn = figure(max(6.0, 1.9 * len(space) + 1.5), 3.8)
     axes = drawn.add_subplot()
     axes.spines[:].set_visible(False)
@@ -59,34 +59,42 @@ def parallel(trials: Sequence[Trial], space: Mapping[str, Search], objective: st
     keys = list(space)
     for at, key in enumerate(keys):
         _scale(axes, at, space[key])
-    axes.set_xticks(range(len(keys)), [_label(key) for key in keys])
-    axes.set_xlim(-0.25, len(keys) - 0.35)
+    axes.set_xticks(range(len(keys)), [label(key) for key in keys])
+    axes.set_xlim(-0.4, len(keys) - 0.8)
     axes.set_ylim(-0.05, 1.05)
     axes.tick_params(axis="x", length=0, pad=8)
     scored = [one for one in trials if one.score is not None and len(one.values) == len(space)]
     if not scored:
         axes.set_title(_NOTHING)
         return png(drawn)
-    scores = [one.score or 0.0 for one in scored]
+    # Shades are for telling the complete ones apart: one cut short after an epoch is far below.
+    scores = [one.score or 0.0 for one in scored if one.state == "COMPLETE"] or [0.0]
     low, high = min(scores), max(max(scores), min(scores) + 1e-3)
-    shades = ScalarMappable(Normalize(low, high), mpl.colormaps["viridis"])
+    shades = ScalarMappable(Normalize(low, high), mpl.colormaps["viridis_r"])
     for one in sorted(scored, key=lambda one: one.score or 0.0):
+        complete = one.state == "COMPLETE"
         heights = [_height(space[key], one.values[key]) for key in keys]
-        colour = shades.get_cmap()(((one.score or 0.0) - low) / (high - low))
-        style = "-o" if one.state == "COMPLETE" else ":o"
-        axes.plot(range(len(keys)), heights, style, color=colour, linewidth=2)
-    drawn.colorbar(shades, ax=axes, label=_name(objective), pad=0.02)
+        axes.plot(
+            range(len(keys)),
+            heights,
+            "-o" if complete else ":o",
+            color=shades.get_cmap()(((one.score or 0.0) - low) / (high - low))
+            if complete
+            else GREY,
+            linewidth=4 if (one.score or 0.0) == high else 1.5,
+        )
+    drawn.colorbar(shades, ax=axes, label=label(objective), pad=0.02)
     return png(drawn)
 
 
 def _points(
-    axes: Axes, trials: Sequence[Trial], state: str, colour: str, marker: str, label: str
+    axes: Axes, trials: Sequence[Trial], state: str, colour: str, marker: str, name: str
 ) -> None:
     shown = [
         (one.number, one.score) for one in trials if one.state == state and one.score is not None
     ]
     if shown:
-        axes.scatter(*zip(*shown, strict=True), color=colour, marker=marker, label=label, zorder=3)
+        axes.scatter(*zip(*shown, strict=True), color=colour, marker=marker, label=name, zorder=3)
 
 
 def _scale(axes: Axes, at: int, search: Search) -> None:
@@ -97,12 +105,13 @@ def _scale(axes: Axes, at: int, search: Search) -> None:
         axes.annotate(
             text,
             (at, height),
-            (4, 0),
-            "data",
-            "offset points",
+            (-7, 0),
+            textcoords="offset points",
+            ha="right",
             va="center",
             fontsize=8,
-            color="#444",
+            zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8},
         )
 
 
@@ -122,12 +131,3 @@ def _height(search: Search, value: Value) -> float:
     if search.log:
         low, high, here = math.log(low), math.log(high), math.log(here)
     return (here - low) / (high - low)
-
-
-def _label(key: str) -> str:
-    words = {"per-device-train-batch-size": "batch size", "num-train-epochs": "epochs"}
-    return words.get(key, key.replace("-", " "))
-
-
-def _name(objective: str) -> str:
-    return {"macro_f1": "macro-F1"}.get(objective, objective.replace("_", " "))

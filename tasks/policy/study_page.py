@@ -4,10 +4,16 @@ from collections.abc import Sequence
 
 from tasks.classifiers import Classifier
 from tasks.policy import budget, patches, tuning
-from tasks.trials import Standing, Study, Trial
+from tasks.search import label
+from tasks.trials import Standing, Study, Trial, TrialState
 
-_MARKS = {"COMPLETE": "✅", "PRUNED": "✂️", "FAIL": "❌", "RUNNING": "⏳", "WAITING": "…"}
-_WORDS = {"PRUNED": "cut short", "FAIL": "failed"}
+_WORDS: dict[TrialState, str] = {
+    "COMPLETE": "complete",
+    "PRUNED": "cut short",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+}
 _NOTE_CHARS = 160
 
 
@@ -55,10 +61,8 @@ def _headline(standing: Standing) -> str:
 
 def _facts(study: Study, config: Classifier, trials: Sequence[Trial], now_s: float) -> list[str]:
     used, limits, best = budget.spent(trials, now_s, config), config.tuning, tuning.winner(trials)
-    counts = {state: sum(one.state == state for one in trials) for state in _MARKS}
-    told = [
-        f"{count} {_WORDS.get(state, state.lower())}" for state, count in counts.items() if count
-    ]
+    counts = {word: sum(one.state == state for one in trials) for state, word in _WORDS.items()}
+    told = [f"{count} {word}" for word, count in counts.items() if count]
     rows = {"Trials": f"{', '.join(told) or 'none'}; at most {limits.trials}"}
     rows["Time"] = f"{used.hours:.2f} hours with jobs under way; at most {limits.hours:g}"
     if used.dollars is not None:
@@ -67,7 +71,7 @@ def _facts(study: Study, config: Classifier, trials: Sequence[Trial], now_s: flo
             f"${used.dollars:.2f} at ${limits.dollars_per_hour:g} per instance hour{most}"
         )
     if best and best.score is not None:
-        rows[f"Best {study.objective}"] = f"{best.score:.4f}, trial {best.number}"
+        rows[f"Best {label(study.objective)}"] = f"{best.score:.4f}, trial {best.number}"
     if (now := baseline(config, trials)) and now.score is not None:
         rows["The file's values"] = f"{now.score:.4f}, trial {now.number}"
     rows["Snapshot"] = study.snapshot_sha256[:12]
@@ -94,20 +98,17 @@ def _patch(standing: Standing) -> list[str]:
 
 def _table(study: Study, config: Classifier, trials: Sequence[Trial]) -> list[str]:
     keys = list(config.tuning.space)
-    names = [f"`{key}`" for key in keys]
-    table = [
-        "| trial | | " + " | ".join([study.objective, *names, "epochs", "minutes", "note"]) + " |"
-    ]
-    table.append("|---:|---|" + "---:|" * (len(keys) + 3) + "---|")
+    names = ["trial", "", label(study.objective), *(label(key) for key in keys), "minutes"]
+    table = [f"| {' | '.join(names)} |", "|---:|---|" + "---:|" * (len(names) - 2)]
     for one in trials:
         score = "-" if one.score is None else f"{one.score:.4f}"
         minutes = f"{one.bill.billable_s / 60:.1f}" if one.bill else "-"
-        cells = [
-            score,
-            *(str(one.values.get(key, "-")) for key in keys),
-            str(len(one.curve)),
-            minutes,
-        ]
-        note = " ".join(one.note.replace("|", "/").split())[:_NOTE_CHARS]
-        table.append(f"| {one.number} | {_MARKS[one.state]} | {' | '.join(cells)} | {note} |")
-    return table
+        values = [str(one.values.get(key, "-")) for key in keys]
+        cells = [str(one.number), _WORDS[one.state], score, *values, minutes]
+        table.append(f"| {' | '.join(cells)} |")
+    notes = [
+        f"- Trial {one.number}, {_WORDS[one.state]}: {' '.join(one.note.split())[:_NOTE_CHARS]}"
+        for one in trials
+        if one.note
+    ]
+    return [*table, "", *notes]
