@@ -53,7 +53,7 @@ def finish_study(
         numbers[f"best_{study.objective}"] = best.score
     tags = {f"best.{key}": str(value) for key, value in best.values.items()} if best else {}
     tracking.end(client, study.run_id, numbers, tags, files, failed=bool(why))
-    if why or best is None or best.score is None:
+    if why or best is None or best.score is None or best.job is None:
         raise JobFailed(
             f"study {study.name}: {why}. Mend the cause and start tune/{study.classifier} again;"
             " it goes on where it stands"
@@ -66,7 +66,7 @@ def finish_study(
         winner=best.number,
         score=best.score,
         values=best.values,
-        job=best.job,
+        job=best.job.name,
         patch_uri=study.patch_uri,
     )
 

@@ -8,7 +8,7 @@ import optuna
 
 from tasks.adapters import aws, jobs, logs, registry, results, studies, tracking
 from tasks.classifiers import Classifier
-from tasks.errors import JobFailed, WaitTimeout
+from tasks.errors import JobFailed, NotFound, WaitTimeout
 from tasks.policy import requests, tuning
 from tasks.records import Snapshot
 from tasks.requests import Started, TrainingRequest, Workplace
@@ -33,13 +33,14 @@ def run_trial(
     opened = studies.opened(aws.client("s3"), study, config.tuning)
     asked = tuning.with_values(config, trial.values)
     request = requests.training_request(asked, snapshot, place)
+    known = studies.trials(opened, config.tuning)
     try:
-        job = _job(opened, studies.trial(opened, config.tuning, trial.number), request)
-        look = _watch(opened, study, trial.number, job, place)
-        status = jobs.wait(aws.client("sagemaker"), job, look, _POLL_S)
-        tracking.nest(registry.client(place.mlflow_uri), study.run_id, job.name)
-        _end(opened, study, studies.trial(opened, config.tuning, trial.number), status)
-    except (JobFailed, WaitTimeout) as error:
+        if (twin := tuning.cut_before(known, trial)) is not None:
+            studies.tell(opened, trial.number, "PRUNED", note=f"the same values as trial {twin}")
+        else:
+            job = _job(opened, known[trial.number], request)
+            _follow(opened, study, trial.number, job, place)
+    except (JobFailed, NotFound, WaitTimeout) as error:
         studies.tell(opened, trial.number, "FAIL", note=str(error))
     told = studies.trial(opened, config.tuning, trial.number)
     log.info(
@@ -53,11 +54,25 @@ def _job(opened: optuna.Study, trial: Trial, request: TrainingRequest) -> Starte
     sagemaker = aws.client("sagemaker")
     if not trial.job:
         job = jobs.start(sagemaker, request)
-        studies.started(opened, trial.number, job.name, job.timeout_s)
+        studies.started(opened, trial.number, job)
         return job
     if trial.note:  # whoever meant to stop it may not have come to do so
-        jobs.stop(sagemaker, trial.job)
-    return Started(trial.job, "training", "running", trial.timeout_s)
+        jobs.stop(sagemaker, trial.job.name)
+    return trial.job
+
+
+def _follow(
+    opened: optuna.Study, study: Study, number: int, job: Started, place: Workplace
+) -> None:
+    sagemaker, look = aws.client("sagemaker"), _watch(opened, study, number, job, place)
+    try:
+        status = jobs.wait(sagemaker, job, look, _POLL_S)
+    except WaitTimeout:
+        if job.found == "new":
+            jobs.stop(sagemaker, job.name)  # nobody waits for it any more
+        raise
+    tracking.nest(registry.client(place.mlflow_uri), study.run_id, job.name)
+    _end(opened, study, number, job, status)
 
 
 def _watch(
@@ -82,7 +97,9 @@ def _watch(
                 study.objective,
                 score,
             )
-            if worse and not doomed and not status.over and line.epoch < line.epochs:
+            last = status.over or line.epoch == line.epochs
+            # A job that somebody else started, say a run of `train`, is not a study's to stop.
+            if worse and not doomed and not last and job.found == "new":
                 doomed = True
                 why = f"epoch {line.epoch}: {score:.4f} is less than the median of the others"
                 studies.doom(opened, number, why)
@@ -93,21 +110,23 @@ def _watch(
     return look
 
 
-def _end(opened: optuna.Study, study: Study, trial: Trial, status: jobs.Status) -> None:
-    """Tell the study how the job ended and what it cost."""
+def _end(
+    opened: optuna.Study, study: Study, number: int, job: Started, status: jobs.Status
+) -> None:
+    """Tell the study how the job ended, and what it cost unless it had ended before."""
     bill = None
-    if status.began_s:
+    if status.began_s and job.found != "completed":
         billable_s = status.billable_s or status.seconds
         bill = Bill(status.name, status.began_s, status.began_s + status.seconds, billable_s)
     if status.state == "Completed":
         manifest, _ = results.trained(aws.client("s3"), status.output_uri)
         score = manifest.metrics[study.objective]
         if math.isfinite(score):
-            studies.tell(opened, trial.number, "COMPLETE", score, bill)
+            studies.tell(opened, number, "COMPLETE", score, bill)
         else:
-            studies.tell(opened, trial.number, "FAIL", None, bill, f"{study.objective} is {score}")
-    elif status.state == "Stopped" and trial.note:
-        studies.tell(opened, trial.number, "PRUNED", None, bill)
+            studies.tell(opened, number, "FAIL", None, bill, f"{study.objective} is {score}")
+    elif status.state == "Stopped" and studies.doomed(opened, job.name):
+        studies.tell(opened, number, "PRUNED", None, bill)
     else:
         why = f"{status.name} {status.state} {status.phase}: {status.reason or 'no reason given'}"
-        studies.tell(opened, trial.number, "FAIL", None, bill, why)
+        studies.tell(opened, number, "FAIL", None, bill, why)

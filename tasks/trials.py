@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tasks.requests import Started
 from tasks.search import Value
 
 TrialState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "WAITING"]
@@ -49,8 +50,7 @@ class Trial:
     began_s: float
     score: float | None = None
     curve: dict[int, float] = field(default_factory=dict)
-    job: str = ""
-    timeout_s: int = 0
+    job: Started | None = None
     bill: Bill | None = None
     note: str = ""
 

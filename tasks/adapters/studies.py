@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import optuna
 
 from tasks.adapters.study_log import StudyLog
+from tasks.requests import Started
 from tasks.search import Tuning, Value
 from tasks.trials import Bill, Study, Trial, TrialState
 
@@ -87,9 +88,9 @@ def trial(study: optuna.Study, tuning: Tuning, number: int) -> Trial:
     return _trial(study.get_trials(deepcopy=False)[number], tuning)
 
 
-def started(study: optuna.Study, number: int, job: str, timeout_s: int) -> None:
+def started(study: optuna.Study, number: int, job: Started) -> None:
     """Write down which job the trial is, for whoever goes on with it."""
-    _live(study, number).set_user_attr("job", {"name": job, "timeout_s": timeout_s})
+    _live(study, number).set_user_attr("job", asdict(job))
 
 
 def report(study: optuna.Study, number: int, epoch: int, score: float) -> bool:
@@ -103,6 +104,12 @@ def report(study: optuna.Study, number: int, epoch: int, score: float) -> bool:
 def doom(study: optuna.Study, number: int, why: str) -> None:
     """Write down that the trial's job is about to be stopped, before it is."""
     _live(study, number).set_user_attr("doomed", why)
+
+
+def doomed(study: optuna.Study, job: str) -> bool:
+    """Whether a trial stopped its job, or was about to; two with the same values share one."""
+    told = [one.user_attrs for one in study.get_trials(deepcopy=False)]
+    return any("doomed" in one and one.get("job", {}).get("name") == job for one in told)
 
 
 def tell(
@@ -130,7 +137,6 @@ def _live(study: optuna.Study, number: int) -> optuna.Trial:
 
 def _trial(found: optuna.trial.FrozenTrial, tuning: Tuning) -> Trial:
     told = found.user_attrs
-    job = told.get("job", {})
     state = _STATES[found.state]
     values = {key: found.params[key] for key in tuning.space if key in found.params}
     curve = dict(found.intermediate_values)
@@ -141,8 +147,7 @@ def _trial(found: optuna.trial.FrozenTrial, tuning: Tuning) -> Trial:
         began_s=found.datetime_start.timestamp() if found.datetime_start else 0.0,
         score=found.value if state == "COMPLETE" else _last(curve),
         curve=curve,
-        job=job.get("name", ""),
-        timeout_s=job.get("timeout_s", 0),
+        job=Started(**told["job"]) if "job" in told else None,
         bill=Bill(**told["bill"]) if "bill" in told else None,
         note=told.get("note") or told.get("doomed", ""),
     )

@@ -48,7 +48,7 @@ def enough(trials: Sequence[Trial], now_s: float, config: Classifier) -> str:
 
 def _bill(one: Trial, now_s: float) -> Bill | None:
     if one.state == "RUNNING" and one.bill is None and one.job:
-        return Bill(one.job, one.began_s, now_s, now_s - one.began_s)
+        return Bill(one.job.name, one.began_s, now_s, now_s - one.began_s)
     return one.bill
 
 

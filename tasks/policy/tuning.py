@@ -57,6 +57,12 @@ def failing(ended: Sequence[Trial], tuning: Tuning) -> str:
     return f"{len(last)} trials in a row failed, the last one, {last[-1].number}: {last[-1].note}"
 
 
+def cut_before(trials: Iterable[Trial], trial: Trial) -> int | None:
+    """The earlier trial with these values that was cut short: once is enough."""
+    cut = [one.number for one in trials if one.state == "PRUNED" and one.values == trial.values]
+    return next((number for number in cut if number < trial.number), None)
+
+
 def winner(trials: Iterable[Trial]) -> Trial | None:
     """The complete trial with the best score, the earliest of equals."""
     scored = [one for one in trials if one.state == "COMPLETE" and one.score is not None]

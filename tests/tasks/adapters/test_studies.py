@@ -9,6 +9,7 @@ import pytest
 from tasks.adapters import aws, studies
 from tasks.adapters.study_log import StudyLog
 from tasks.errors import Conflict
+from tasks.requests import Started
 from tasks.search import Search, Tuning
 from tasks.trials import Bill, Study
 
@@ -157,8 +158,8 @@ def test_a_trial_below_the_median_of_the_others_is_not_worth_its_time(s3, study)
 def test_all_that_was_told_is_there_when_the_study_is_opened_again(s3, study):
     opened = studies.opened(s3, study, TUNING)
     complete, pruned, failed = (studies.ask(opened, TUNING).number for _ in range(3))
-    bill = Bill("job-a", 100.0, 160.0, 60.0)
-    studies.started(opened, complete, "job-a", 900)
+    bill, job = Bill("job-a", 100.0, 160.0, 60.0), Started("job-a", "training", "new", 900)
+    studies.started(opened, complete, job)
     studies.report(opened, complete, 1, 0.6)
     studies.tell(opened, complete, "COMPLETE", 0.6, bill)
     studies.report(opened, pruned, 1, 0.2)
@@ -174,7 +175,7 @@ def test_all_that_was_told_is_there_when_the_study_is_opened_again(s3, study):
         ("PRUNED", 0.2, "epoch 1: 0.2000 is less"),
         ("FAIL", None, "no memory"),
     ]
-    assert (found[0].job, found[0].timeout_s, found[0].bill) == ("job-a", 900, bill)
+    assert (found[0].job, found[0].bill) == (job, bill)
     assert found[0].curve == {1: 0.6}
 
 

@@ -7,7 +7,8 @@ from tasks.classifiers import load
 from tasks.errors import BadInput
 from tasks.options import TrainingOptions, TuningOptions
 from tasks.policy.budget import enough, spent
-from tasks.policy.tuning import changes, failing, identity, values, winner, with_values
+from tasks.policy.tuning import changes, cut_before, failing, identity, values, winner, with_values
+from tasks.requests import Started
 from tasks.trials import Bill, Trial
 
 NEWS = load("news", Path(__file__).resolve().parents[3] / "classifiers")
@@ -24,7 +25,8 @@ def trial(number, state="COMPLETE", score=0.5, hours=(0.0, 1.0), job=None):
     begin, end = (at * HOUR for at in hours)
     bill = Bill(job, begin, end, end - begin)
     ended = state != "RUNNING"
-    return Trial(number, state, {}, begin, score, job=job, bill=bill if ended else None)
+    started = Started(job, "training", "new", 900)
+    return Trial(number, state, {}, begin, score, job=started, bill=bill if ended else None)
 
 
 def test_hours_are_those_in_which_any_job_ran():
@@ -117,6 +119,16 @@ def test_the_winner_is_the_best_complete_trial_and_the_first_of_equals():
     assert found is not None
     assert found.number == 2
     assert winner([trial(0, "FAIL")]) is None
+
+
+def test_values_that_were_cut_short_once_are_not_tried_again():
+    slow, fast = ({"learning-rate": rate} for rate in (1e-6, 1e-4))
+    cut = replace(trial(2, "PRUNED"), values=slow)
+
+    assert cut_before([cut], replace(trial(5), values=slow)) == 2
+    assert cut_before([cut], replace(trial(5), values=fast)) is None
+    assert cut_before([cut], cut) is None
+    assert cut_before([replace(trial(1), values=slow)], replace(trial(5), values=slow)) is None
 
 
 def test_another_question_is_another_study_and_more_budget_is_not():
