@@ -11,6 +11,7 @@ from tasks.policy.splits import Chosen
 from training.formats import Split
 
 COLOURS: dict[Split, str] = {"train": BLUE, "validation": ORANGE, "test": GREY}
+_ORDER: dict[str, int] = {split: at for at, split in enumerate(COLOURS)}
 _BINS, _TAIL = 40, 0.99
 
 
@@ -51,10 +52,10 @@ def _lengths(axes: Axes, rows: Chosen, cut: float, max_length: int) -> None:
         told = f" max-length {max_length} tokens, about {cut:.0f} words"
         axes.text(cut, axes.get_ylim()[1], told, va="top", fontsize=8)
     axes.set_title("Length of the texts", loc="left", fontsize=11)
-    axes.set_xlabel(f"words (the last bar holds all above {edges[-2]:,})", fontsize=9)
+    axes.set_xlabel(f"words (the last bar holds all from {edges[-2]:,} on)", fontsize=9)
     axes.set_ylabel("% of the split's rows", fontsize=9)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=8, frameon=False, loc="center right")
+    _legend(axes)
 
 
 def _classes(axes: Axes, labels: Sequence[str], rows: Chosen) -> None:
@@ -66,8 +67,8 @@ def _classes(axes: Axes, labels: Sequence[str], rows: Chosen) -> None:
         split: [100 * found[label] / max(found.total(), 1) for label in ordered]
         for split, found in counts.items()
     }
-    axes.barh(places, shares["train"], color=BLUE, alpha=0.35, height=0.72, label="train")
     marked: tuple[tuple[Split, str], ...] = (("validation", "o"), ("test", "D"))
+    axes.barh(places, shares["train"], color=BLUE, alpha=0.35, height=0.72, label="train")
     for split, marker in marked:
         here = shares[split]
         axes.scatter(here, places, s=22, color=COLOURS[split], marker=marker, label=split, zorder=3)
@@ -82,4 +83,21 @@ def _classes(axes: Axes, labels: Sequence[str], rows: Chosen) -> None:
     axes.set_title("Classes: rows in train / validation / test", loc="left", fontsize=11)
     axes.set_xlabel("% of the split's rows", fontsize=9)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Above the drawing: inside, it would lie on bars or numbers of some data sets."""
+    handles, names = axes.get_legend_handles_labels()
+    ordered = sorted(
+        zip(names, handles, strict=True), key=lambda pair: _ORDER[pair[0].split(",")[0]]
+    )
+    axes.legend(
+        [handle for _, handle in ordered],
+        [name for name, _ in ordered],
+        fontsize=8,
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=3,
+    )

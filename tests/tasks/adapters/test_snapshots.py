@@ -1,9 +1,13 @@
 import gzip
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.adapters import aws, snapshots
 from tasks.errors import Conflict, NotFound
@@ -52,6 +56,24 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
             tmp_path / "b" / file.name
         ).read_bytes()
     assert packed(tmp_path / "c", "other").sha256 != one.sha256
+
+
+PAIRS = st.lists(st.tuples(st.text(max_size=8), st.sampled_from("ab")), max_size=4)
+
+
+@given(PAIRS, PAIRS)
+def test_the_hash_stands_for_the_rows_in_their_order(one, other):
+    with TemporaryDirectory() as folder:
+        first = snapshots.pack(Path(folder), "train", one)
+        written = gzip.decompress((Path(folder) / first.name).read_bytes()).splitlines()
+        second = snapshots.pack(Path(folder), "train", other)
+
+    assert [(row["text"], row["label"]) for row in map(json.loads, written)] == one
+    assert (first.sha256 == second.sha256) == (one == other)
+    hashes = [
+        snapshots.content_sha256("ab", {"train": file, "test": second}) for file in (first, second)
+    ]
+    assert (hashes[0] == hashes[1]) == (one == other)
 
 
 def test_a_line_holds_one_row_whatever_its_letters(tmp_path):

@@ -1,7 +1,11 @@
 import gzip
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import boto3
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.adapters import sources
 from tasks.errors import BadData, NotFound
@@ -22,6 +26,21 @@ def test_lines_of_plain_and_gzipped_files_end_at_lf_only(tmp_path):
 
     assert list(sources.lines(tmp_path / "plain")) == [content[:-1], b"d"]
     assert list(sources.lines(tmp_path / "packed")) == [content[:-1], b"d"]
+
+
+@given(st.binary(max_size=200), st.integers(0, 9))
+def test_a_packed_file_has_the_lines_of_the_plain_one(content, level):
+    plain = b"#" + content  # what begins like a packed file is one
+    with TemporaryDirectory() as name:
+        path = Path(name) / "rows"
+        path.write_bytes(plain)
+        found = list(sources.lines(path))
+        # Whatever a file is called, and also when it was packed in parts.
+        path.write_bytes(gzip.compress(plain[:50], level) + gzip.compress(plain[50:], level))
+
+        assert list(sources.lines(path)) == found
+        assert b"".join(found) == plain
+        assert len(found) == plain.count(b"\n") + (not plain.endswith(b"\n"))
 
 
 def test_a_torn_gzip_file_is_named(tmp_path):
