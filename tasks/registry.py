@@ -80,12 +80,14 @@ def publish_training(
         registry.client(mlflow_uri), version.run_id, "training", {"curve.png": picture}
     )
     how = "reused" if job.reused else f"{job.seconds:.0f} s"
+    note = (manifest.engine_note or "").replace("|", "/")
     rows = {
         "Version": f"{version.name} version {version.version}, challenger",
         "Snapshot": f"{snapshot.sha256[:12]}, {snapshot.rows.get('train', 0)} training rows",
         "Base model": f"{manifest.base_model}, {manifest.total_parameters:,} parameters",
         "Job": f"`{job.name}`, {how}",
-        "Bundle": f"`{version.bundle_uri}` {manifest.digest[:12]}",
+        "Bundle": f"`{manifest.digest[:12]}`, engine {manifest.engine}",
+        "Engine": f"{manifest.engine}{f', slower: {note}' if note else ''}",
         **{f"Validation {name}": f"{value:.4g}" for name, value in manifest.metrics.items()},
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
@@ -93,7 +95,8 @@ def publish_training(
         key=f"train-{version.classifier}",
         markdown="\n".join(
             [
-                *(f"## {version.classifier}: trained", "", "| | |", "|---|---|", *lines),
+                *(f"## {version.classifier}: trained", "", "| what | |", "|---|---|", *lines),
+                *("", f"The bundle lies at `{version.bundle_uri}`."),
                 *("", shown("Training curve", picture), ""),
             ]
         ),

@@ -112,7 +112,7 @@ def curve(training: TrainingCurve) -> Figure:
             values = [getattr(one, field) for one in training.curve]
             axes.plot(epochs, values, color=colour, marker="o", markersize=4, label=name)
         axes.axvline(training.best_epoch, color=GREY, linestyle="--", linewidth=1)
-        axes.set_xlabel("epoch")
+        axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
     left.set(title="Loss", ylim=(0, None))

@@ -54,16 +54,17 @@ def _purpose(version: ModelVersion, bundle: BundleManifest) -> list[str]:
         f"Puts a text into one of {len(bundle.labels)} classes: {', '.join(first)} or {last}."
         f" Meant for texts like those of its data (below), task `{bundle.task}`.",
         "",
-        "| | |",
+        "| what | |",
         "|---|---|",
         f"| base model | `{bundle.base_model}`, {bundle.total_parameters:,} parameters |",
         f"| reads | the first {bundle.max_length} tokens of a text |",
-        f"| engine | {bundle.engine} |",
+        f"| engine | {bundle.engine}{f', {bundle.engine_note}' if bundle.engine_note else ''} |",
         f"| bundle | `{version.bundle_digest}` |",
-        f"| where | `{version.bundle_uri}` |",
         f"| training job | `{version.job_name}` |",
         f"| code | git `{bundle.git_sha}` |",
         f"| MLflow run | `{version.run_id}` |",
+        "",
+        f"It lies at `{version.bundle_uri}`.",
         "",
     ]
 

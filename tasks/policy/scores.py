@@ -55,7 +55,7 @@ def slices(evaluation: Evaluation) -> list[str]:
     if not evaluation.slices:
         return []
     table = [
-        "| part of the test rows | rows | accuracy (95 %) | champion | won / lost | enough rows |",
+        "| part | rows | accuracy (95 %) | champion | won / lost | enough rows |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for one in evaluation.slices:
@@ -66,7 +66,5 @@ def slices(evaluation: Evaluation) -> list[str]:
             old = f"{one.champion_right / one.rows:.3f}"
             pairs = f"{one.only_challenger} / {one.only_champion}"
         enough = "yes" if one.adequate else "no"
-        table.append(
-            f"| **{one.name}**: {one.rule} | {one.rows} | {seen} | {old} | {pairs} | {enough} |"
-        )
-    return [*table, ""]
+        table.append(f"| {one.name} | {one.rows} | {seen} | {old} | {pairs} | {enough} |")
+    return [*table, "", *(f"- {one.name}: {one.rule}" for one in evaluation.slices), ""]

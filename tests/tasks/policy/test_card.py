@@ -51,7 +51,8 @@ def test_a_card_says_what_it_is_on_what_data_how_good_and_how_to_undo_it():
         "| accuracy | 0.900 (0.851 to 0.934) | 0.900 (0.851 to 0.934) |",
         "| batches | 110 ms for 32, 300 texts/s |",
         "| B/C | 500 | 100 | 0.900 | 0.900 (0.826 to 0.945) | 0.900 |",
-        "| **short**: shortest tenth | 120 | 0.667 (0.578 to 0.745) |",
+        "| short | 120 | 0.667 (0.578 to 0.745) | - | - | yes |",
+        "- short: shortest tenth",
         "prefect deployment run 'deploy/news' -p version='\"7\"'",
     ):
         assert said in text

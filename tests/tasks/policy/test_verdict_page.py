@@ -22,7 +22,7 @@ def test_a_page_shows_outcome_models_parts_pictures_classes_and_numbers():
         "| one text, p50 / p95 / p99 | 10 / 20 / 30 ms | 10 / 20 / 30 ms |",
         "| 32 texts, p50 / p95 / p99 | 110 / 120 / 130 ms |",
         "| right where the other is wrong | 12 | 10 |",
-        "| **rare classes**: none | 0 | - | - | - | no |",
+        "| rare classes | 0 | - | - | - | no |",
         "\n![one](data:...)\n",
         "| B/C | 100 | 0.900 | 0.900 | 0.900 | 0.800 |",
         "| difference_low | 0.0123 |",
