@@ -66,6 +66,9 @@ def unique(found: Iterable[Row | Drop], again: Repeated, seen: Seen) -> Iterator
 
     An id stands for a row within its file only, a text within all of them.
     """
+    if not again.texts and not again.ids:
+        yield from found
+        return
     ids: set[bytes] = set()
     for one in found:
         if isinstance(one, Drop):
