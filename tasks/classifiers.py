@@ -130,14 +130,33 @@ class Training(_Section):
 
 
 class Gates(_Section):
-    """Floors that a challenger must clear on the frozen test split."""
+    """What a challenger must show on the frozen test split before it may go out."""
 
-    accuracy: Share = 0.85
+    accuracy: Share = Field(0.85, description="floor; low where one class is most of the rows")
     accuracy_target: Share = 0.90
-    macro_f1: Share = 0.0
-    class_recall: Share = 0.0
+    macro_f1: Share = Field(
+        0.0, description="floor in which a rare class counts as much as a common one"
+    )
+    class_recall: Share = Field(0.0, description="floor of each class with 20 test rows or more")
     minimum_rows: int = Field(200, ge=1, description="fewer test rows: INCONCLUSIVE")
-    margin: float = Field(0.01, ge=0, le=0.2, description="accuracy it may lose to the champion")
+    metric: Literal["accuracy", "macro_f1"] = Field(
+        "accuracy", description="compared with the champion's; macro_f1 for imbalanced classes"
+    )
+    rule: Literal["better", "not-worse"] = Field(
+        "better",
+        description="better: must be shown to beat the champion; not-worse: shown to lose less than"
+        " `margin`, for retraining on fresh rows where standing still is loss enough",
+    )
+    margin: float = Field(
+        0.01, gt=0, le=0.2, description="what not-worse lets the metric lose to the champion"
+    )
+    class_margin: float = Field(
+        0.02,
+        gt=0,
+        le=0.2,
+        description="recall that a class may lose, by either rule; classes with too few test rows"
+        " to tell are reported (about 2,200 rows of the class, see tasks/policy/regressions.py)",
+    )
 
 
 class Serving(_Section):

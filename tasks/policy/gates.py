@@ -1,18 +1,25 @@
-"""Whether a challenger may go out: floors on its own numbers, then a fair comparison.
+"""Whether a challenger may go out: floors on its own numbers, then the champion on the same rows.
 
-Not judged yet: slices of the data, calibration, latency.
+PASS is said only of what was shown. A challenger that is neither shown to satisfy the rule nor
+shown to be worse is INCONCLUSIVE; what cannot be judged is ERROR. Not judged: calibration, latency.
 """
 
-from math import isfinite
+from collections.abc import Sequence
+from math import ceil
 
 from tasks.classifiers import Gates
-from tasks.policy.comparison import compare
+from tasks.policy import evidence
+from tasks.policy.comparison import DRAWS, Change, Z, compare
+from tasks.policy.regressions import judge_classes, worse_slices
 from tasks.records import Outcome
-from training.formats import Evaluation, ModelScore
+from training.formats import Answers, Evaluation
 
 Judgement = tuple[Outcome, tuple[str, ...], dict[str, float]]
 
 _CLASS_ROWS = 20  # fewer rows of a class say too little about its recall
+_POWER = 0.84  # normal quantile of 80 %: how sure a repetition with `needed` rows is to tell
+_GRAVITY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+_METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 
 
 def judge(
@@ -25,53 +32,54 @@ def judge(
     """The outcome with its reasons and numbers; whatever cannot be judged is ERROR, never PASS."""
     if evaluation is None:
         return Outcome.ERROR, ("evaluation.json does not hold an evaluation",), {}
+    numbers = evidence.numbers(evaluation)
     wanted = (challenger_digest, champion_digest, snapshot_sha256)
-    if problems := _problems(evaluation, wanted):
-        return Outcome.ERROR, problems, _numbers(evaluation)
-    numbers = _numbers(evaluation)
+    if problems := evidence.problems(evaluation, *wanted):
+        return Outcome.ERROR, problems, numbers
     if evaluation.rows < gates.minimum_rows:
         few = f"{evaluation.rows} test rows, at least {gates.minimum_rows} are needed"
         return Outcome.INCONCLUSIVE, (few,), numbers
     under, cleared = _floors(evaluation, gates)
     if under:
         return Outcome.FAIL, under, numbers
-    if evaluation.paired is None:
+    if evaluation.champion is None or evaluation.answers is None:
         return Outcome.PASS, (*cleared, "no champion to compare with"), numbers
-    outcome, reason, interval = compare(evaluation.paired, gates.margin)
-    return outcome, (*cleared, reason), numbers | interval
+    outcome, reasons, found = judge_change(evaluation.answers, evaluation.labels, gates)
+    slices = worse_slices(evaluation.slices)
+    return outcome, (*cleared, *reasons, *slices), numbers | found
 
 
-def _problems(evaluation: Evaluation, wanted: tuple[str, str | None, str]) -> tuple[str, ...]:
-    champion = evaluation.champion
-    found = (
-        evaluation.challenger.bundle_digest,
-        champion.bundle_digest if champion else None,
-        evaluation.snapshot_sha256,
+def judge_change(
+    answers: Answers, labels: Sequence[str], gates: Gates, draws: int = DRAWS
+) -> Judgement:
+    """The challenger beside the champion: by the rule overall, and without a lost class."""
+    found = compare(answers, labels, gates.metric, draws)
+    outcome, reason, numbers = _overall(found.overall, gates)
+    class_outcome, class_reasons = judge_classes(found.classes, gates.class_margin)
+    return min(outcome, class_outcome, key=_GRAVITY.index), (reason, *class_reasons), numbers
+
+
+def _overall(change: Change, gates: Gates) -> tuple[Outcome, str, dict[str, float]]:
+    loss = gates.margin if gates.rule == "not-worse" else 0
+    goal = "better" if gates.rule == "better" else f"not more than {gates.margin:.3f} worse"
+    low, high = change.low(loss), change.high()
+    numbers = {"difference": change.difference, "difference_low": low, "difference_high": high}
+    seen = (
+        f"{_METRICS[gates.metric]} {change.difference:+.3f} against the champion"
+        f" (95 % interval {low:+.3f} to {high:+.3f}, {change.rows} rows)"
     )
-    names = ("challenger", "champion", "snapshot")
-    problems = [
-        f"{name} is {_short(there)} in the evaluation, {_short(asked)} was asked for;"
-        " the log of the evaluation job says why"
-        for name, there, asked in zip(names, found, wanted, strict=True)
-        if there != asked
-    ]
-    if (champion is None) != (evaluation.paired is None):
-        problems.append("champion and paired counts must be there together")
-    if evaluation.paired and sum(dict(evaluation.paired).values()) != evaluation.rows:
-        problems.append(f"paired counts do not add up to {evaluation.rows} rows")
-    if missing := sorted(set(evaluation.labels) - set(evaluation.challenger.classes)):
-        problems.append(f"no numbers for class {', '.join(missing)}")
-    for who, score in (("challenger", evaluation.challenger), ("champion", champion)):
-        bad = [name for name, value in _measures(score).items() if not 0 <= value <= 1]
-        problems += [f"{who} {name} is not a number from 0 to 1" for name in bad]
-    return tuple(problems)
-
-
-def _measures(score: ModelScore | None) -> dict[str, float]:
-    if score is None:
-        return {}
-    recalls = {f"recall of {label}": one.recall for label, one in score.classes.items()}
-    return {"accuracy": score.accuracy, "macro-F1": score.macro_f1, **recalls}
+    if low > -loss:
+        return Outcome.PASS, f"{seen}: {goal}", numbers
+    if high < 0:
+        return Outcome.FAIL, f"{seen}: worse", numbers
+    if change.difference <= -loss:
+        unclear = "and more rows would not show it at this difference"
+    else:
+        errors = (Z + _POWER) * change.error_at(loss) / (change.difference + loss)
+        needed = ceil(change.rows * max(errors, 1) ** 2)
+        numbers["rows_needed"] = float(needed)
+        unclear = f"about {needed:,} rows would show it if the difference is real"
+    return Outcome.INCONCLUSIVE, f"{seen}: not shown to be {goal}, {unclear}", numbers
 
 
 def _floors(evaluation: Evaluation, gates: Gates) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -94,20 +102,3 @@ def _floors(evaluation: Evaluation, gates: Gates) -> tuple[tuple[str, ...], tupl
     told = floors + sorted(recalls, key=lambda one: one[1])[:1]
     cleared = tuple(f"{name} {seen:.3f} >= {floor:.3f}" for name, seen, floor in told if floor)
     return under, cleared
-
-
-def _numbers(evaluation: Evaluation) -> dict[str, float]:
-    numbers: dict[str, float] = {"rows": float(evaluation.rows)}
-    for who, score in (("", evaluation.challenger), ("champion_", evaluation.champion)):
-        if score is not None:
-            numbers |= {
-                f"{who}accuracy": score.accuracy,
-                f"{who}macro_f1": score.macro_f1,
-                f"{who}ece": score.ece,
-                f"{who}p95_ms": score.latency.p95_ms,
-            }
-    return {name: value for name, value in numbers.items() if isfinite(value)}
-
-
-def _short(digest: str | None) -> str:
-    return digest[:12] if digest else "none"
