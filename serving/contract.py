@@ -98,6 +98,7 @@ class ModelInfo(BaseModel, frozen=True):
     version: str
     task: str
     loaded_at: str
+    engine: str
     parameters: ModelParameters
 
 

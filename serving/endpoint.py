@@ -83,6 +83,7 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
             version=self.settings.model_version,
             task=self.manifest.task,
             loaded_at=self._loaded_at,
+            engine=self.manifest.engine,
             parameters=contract.ModelParameters(
                 total_parameters=self.manifest.total_parameters,
                 model_size_mb=round(weights.stat().st_size / 1e6, 1),

@@ -73,12 +73,10 @@ class ClassifyAPI(ls.LitAPI):  # type: ignore[misc]
         # OpenMP reads it when torch is imported. Threads that spin while they wait for each other
         # made a prediction 13 times slower on two cores that others used too.
         os.putenv("OMP_WAIT_POLICY", "PASSIVE")
-        import torch  # here: the HTTP process has no need of it, and it takes seconds
+        from training.bundle import BundleError, Classifier  # the HTTP process has no need of it
 
-        from training.bundle import BundleError, Classifier
-
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // self._settings.api_workers))
-        self.classifier = Classifier.load(self._settings.model_path, device)
+        threads = max(1, len(os.sched_getaffinity(0)) // self._settings.api_workers)
+        self.classifier = Classifier.load(self._settings.model_path, device, threads)
         if (found := self.classifier.manifest.digest) != self._digest:
             raise BundleError(
                 f"{self._settings.model_path}: bundle changed while starting:"

@@ -7,15 +7,18 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from pydantic import ValidationError
-from transformers import AutoModelForSequenceClassification
-from transformers.utils import logging as transformers_logging
 
+from training import engine
+from training.engine import EngineError, GraphEngine, TorchEngine
+from training.engine import quiet as quiet
 from training.formats import BundleManifest
-from training.tokens import TextEncoder, pad
+from training.tokens import TextEncoder
+
+if TYPE_CHECKING:
+    from training.quantise import Built
 
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
@@ -26,6 +29,7 @@ REQUIRED = (WEIGHTS, CONFIG, TOKENIZER, LABELS)
 
 # A bundle holds weights and text. Everything else, pickles above all, could run code when loaded.
 _ALLOWED_KINDS = {".safetensors", ".json", ".txt"}
+_ENGINE_FILES: dict[str, tuple[str, ...]] = {"torch": (), "openvino-int8": engine.GRAPH_FILES}
 _PICKLE_KINDS = {".bin", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".ckpt", ".npy", ".npz"}
 _BATCH = 32
 
@@ -59,8 +63,12 @@ def write(
     snapshot_sha256: str,
     git_sha: str,
     job_name: str,
+    built: "Built | None" = None,
 ) -> BundleManifest:
-    """Save a transformers model and tokenizer as a bundle in `folder`; the manifest comes last."""
+    """Save a transformers model and tokenizer as a bundle in `folder`; the manifest comes last.
+
+    Without an engine that was built for it the bundle is served in torch.
+    """
     quiet()
     partial = folder / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -73,6 +81,8 @@ def write(
         "label2id": {label: number for number, label in enumerate(labels)},
     }
     (partial / LABELS).write_text(json.dumps(mappings, indent=1, ensure_ascii=False), "utf-8")
+    for name, content in built.files.items() if built else ():
+        (partial / name).write_bytes(content)
     files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
     manifest = BundleManifest(
         classifier=classifier,
@@ -80,10 +90,12 @@ def write(
         base_model=base_model,
         labels=tuple(labels),
         max_length=max_length,
+        engine=built.name if built else "torch",
+        engine_note=built.note if built else None,
         total_parameters=sum(weights.numel() for weights in model.parameters()),
         files=files,
         hyperparameters=hyperparameters,
-        metrics=metrics,
+        metrics={**metrics, **(built.metrics if built else {})},
         snapshot_sha256=snapshot_sha256,
         git_sha=git_sha,
         job_name=job_name,
@@ -105,7 +117,7 @@ def verify(folder: Path) -> BundleManifest:
     found = {entry.name: entry for entry in folder.iterdir() if entry.name != MANIFEST}
     for entry in found.values():
         _refuse_kind(entry)
-    for name in (*REQUIRED, *manifest.files):
+    for name in (*REQUIRED, *_ENGINE_FILES[manifest.engine], *manifest.files):
         if name not in found:
             raise BundleError(f"{folder / name}: missing")
     if unlisted := sorted(set(found) - set(manifest.files)):
@@ -131,20 +143,36 @@ class Classifier:
     """A loaded bundle that answers; what is evaluated is what serves."""
 
     def __init__(
-        self, manifest: BundleManifest, model: Any, encoder: TextEncoder, device: str
+        self, manifest: BundleManifest, encoder: TextEncoder, answering: engine.Engine
     ) -> None:
         self.manifest = manifest
-        self._model = model
         self._encoder = encoder
-        self._device = device
-        self._pad_id = model.config.pad_token_id or 0
+        self._engine = answering
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Verify the bundle in `folder`, then load it in full precision."""
+    def load(cls, folder: Path, device: str = "cpu", threads: int | None = None) -> Self:
+        """Verify the bundle in `folder`, then load the engine that it names.
+
+        The int8 graph is for CPUs; any other device runs the fp32 weights beside it. `threads` is
+        how many compute one batch, all that the process may use by default.
+        """
         manifest = verify(folder)
         encoder = TextEncoder.load(folder / TOKENIZER, manifest.max_length)
-        return cls(manifest, _load_model(folder).to(device), encoder, device)
+        answering: engine.Engine
+        try:
+            if manifest.engine == "torch" or device != "cpu":
+                answering = TorchEngine.load(folder, device, threads)
+            else:
+                answering = GraphEngine.load(
+                    folder,
+                    pad_id=_read_json(folder / CONFIG).get("pad_token_id") or 0,
+                    max_length=manifest.max_length,
+                    threads=threads,
+                )
+                engine.prove(answering, len(manifest.labels))
+        except EngineError as error:
+            raise BundleError(f"{folder}: {manifest.engine} engine: {error}") from error
+        return cls(manifest, encoder, answering)
 
     def predict(self, texts: list[str]) -> list[Prediction]:
         """One prediction for each text, in the order of the texts."""
@@ -154,7 +182,8 @@ class Classifier:
         answers: dict[int, Prediction] = {}
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            rows = self._probabilities([encoded[row].ids for row in batch])
+            ids = [encoded[row].ids for row in batch]
+            rows: list[list[float]] = engine.probabilities(self._engine, ids).tolist()
             for row, probabilities in zip(batch, rows, strict=True):
                 best = max(range(len(probabilities)), key=probabilities.__getitem__)
                 answers[row] = Prediction(
@@ -164,40 +193,6 @@ class Classifier:
                     truncated=encoded[row].truncated,
                 )
         return [answers[row] for row in range(len(texts))]
-
-    @torch.inference_mode()
-    def _probabilities(self, rows: list[list[int]]) -> list[list[float]]:
-        inputs = {name: values.to(self._device) for name, values in pad(rows, self._pad_id).items()}
-        logits: torch.Tensor = self._model(**inputs).logits
-        found: list[list[float]] = logits.float().softmax(dim=-1).tolist()
-        return found
-
-
-def _load_model(folder: Path) -> Any:
-    quiet()
-    try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(  # nosec B615 - a local folder
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            dtype=torch.float32,
-        )
-    except Exception as error:  # whatever transformers finds wrong with the files
-        raise BundleError(f"{folder}: the model cannot be built from it: {error}") from error
-    if missing := sorted(loading["missing_keys"]):
-        raise BundleError(f"{folder / WEIGHTS}: lacks {len(missing)} weights, first {missing[0]}")
-    for name, weights in model.named_parameters():
-        if not torch.isfinite(weights).all():
-            raise BundleError(f"{folder / WEIGHTS}: {name} holds NaN or infinite weights")
-    return model.eval()
-
-
-def quiet() -> None:
-    """Keep transformers' reports and bars about weights out of the log; we check them ourselves."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
 
 
 def _read_manifest(folder: Path) -> BundleManifest:
@@ -229,7 +224,7 @@ def _refuse_kind(entry: Path) -> None:
         raise BundleError(f"{entry}: is not a plain file")
     if entry.suffix in _PICKLE_KINDS:
         raise BundleError(f"{entry}: is a pickle, which is never loaded")
-    if entry.suffix not in _ALLOWED_KINDS:
+    if entry.suffix not in _ALLOWED_KINDS and entry.name != engine.GRAPH:
         raise BundleError(f"{entry}: only {', '.join(sorted(_ALLOWED_KINDS))} may be in a bundle")
 
 
@@ -242,6 +237,11 @@ def _refuse_content(file: Path, wanted: str) -> None:
             raise BundleError(f"{file}: not a safetensors file (a pickle or cut short)")
     elif head[:1] == b"\x80" or head[:4] == b"PK\x03\x04":
         raise BundleError(f"{file}: is a pickle, which is never loaded")
+    if file.name == engine.GRAPH:
+        try:
+            engine.refuse_graph(file.read_bytes())
+        except EngineError as error:
+            raise BundleError(f"{file}: {error}") from error
     if (found := _sha256(file)) != wanted:
         raise BundleError(
             f"{file}: truncated or altered: SHA-256 of its {file.stat().st_size} bytes is"

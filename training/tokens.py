@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,27 @@ class TextEncoder:
         ]
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int) -> dict[str, torch.Tensor]:
-    """The model's inputs for one batch, as wide as its longest row."""
-    width = max(len(row) for row in rows)
-    return {
-        "input_ids": torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows]),
-        "attention_mask": torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows]),
-    }
+def padded(
+    rows: Sequence[Sequence[int]], pad_id: int, *, multiple: int = 1, most: int | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """The model's inputs for one batch, as wide as its longest row rounded up to `multiple`.
+
+    Rounding stops at `most`, the positions that the model has.
+    """
+    longest = max(len(row) for row in rows)
+    width = -(-longest // multiple) * multiple
+    if most is not None:
+        width = max(longest, min(width, most))
+    ids = np.full((len(rows), width), pad_id, np.int64)
+    mask = np.zeros((len(rows), width), np.int64)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+        mask[number, : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int) -> "dict[str, torch.Tensor]":
+    """The same inputs as tensors, no wider than they must be."""
+    import torch  # here: serving an int8 graph has no need of it, and it takes seconds
+
+    return {name: torch.from_numpy(values) for name, values in padded(rows, pad_id).items()}

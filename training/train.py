@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training import base, bundle, data
+from training import base, bundle, data, quantise
 from training.checkpoints import Checkpoints
 from training.container import (
     Hyperparameters,
@@ -24,6 +24,7 @@ from training.container import (
 from training.formats import BundleManifest, SnapshotManifest
 from training.loop import Loop, steps_per_epoch
 from training.processes import Precision, Process, joined, spread
+from training.quantise import Built
 from training.steps import Learner
 from training.tokens import TextEncoder
 from training.tracking import Run, tracked
@@ -56,14 +57,14 @@ def _train(
         _learn(given, options, manifest, places, process, source, identity, Run(None))
         return
     with tracked(environment, job_name, options, manifest) as run:
-        loop, model, tokenizer = _learn(
+        loop, model, tokenizer, built = _learn(
             given, options, manifest, places, process, source, identity, run
         )
         best = loop.position.best
         values = {"accuracy": best.accuracy, "macro_f1": best.macro_f1}
         written = bundle.write(
             places.model,
-            model.to("cpu"),
+            model,
             tokenizer,
             classifier=environment.CLASSIFIER or manifest.classifier,
             task=environment.TASK,
@@ -75,6 +76,7 @@ def _train(
             snapshot_sha256=manifest.sha256,
             git_sha=environment.GIT_SHA,
             job_name=job_name,
+            built=built,
         )
         _publish(places, written, loop, run)
 
@@ -88,7 +90,7 @@ def _learn(
     source: str,
     identity: str,
     run: Run,
-) -> tuple[Loop, Any, Any]:
+) -> tuple[Loop, Any, Any, Built]:
     train, validation = data.training_rows(places.data, manifest)
     model, tokenizer = base.load(source, manifest.labels, options.max_length, options.seed)
     encoder = TextEncoder(tokenizer.backend_tokenizer, options.max_length)
@@ -110,7 +112,9 @@ def _learn(
         checkpoints = Checkpoints(places.checkpoints, identity, given.checkpoint_seconds)
     loop = Loop(learner, rows, held_out, options, process, checkpoints, run.epoch)
     loop.run()
-    return loop, model, tokenizer
+    model.to("cpu")
+    built = quantise.build(model, rows, held_out, options.max_length) if process.first else Built()
+    return loop, model, tokenizer, built
 
 
 def _publish(places: Places, written: BundleManifest, loop: Loop, run: Run) -> None:

@@ -3,7 +3,7 @@
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -52,8 +52,12 @@ def make_bundle(
     max_length: int = 32,
     classifier: str = "news",
     spread: float = 0.5,
+    engine: Literal["torch", "openvino-int8"] = "torch",
 ) -> Path:
-    """Write a valid bundle; another seed gives another model, the same seed the same bytes."""
+    """Write a valid bundle; another seed gives another model, the same seed the same bytes.
+
+    Its engine is torch unless asked for: quantising takes seconds that most tests need not wait.
+    """
     # Imported late: most tests that load this plugin never need torch.
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -91,6 +95,16 @@ def make_bundle(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = BertForSequenceClassification(config)
+    built = None
+    if engine == "openvino-int8":
+        from training.quantise import Built, quantised
+
+        names = ("engine.xml", "engine.safetensors")
+        rows = [
+            fast(f"{one} {other}")["input_ids"]
+            for one, other in zip(WORDS, WORDS[5:], strict=False)
+        ]
+        built = Built(engine, dict(zip(names, quantised(model, rows), strict=True)))
     bundle.write(
         folder,
         model,
@@ -105,6 +119,7 @@ def make_bundle(
         snapshot_sha256="0" * 64,
         git_sha="0" * 40,
         job_name=f"tiny-{seed}",
+        built=built,
     )
     return folder
 

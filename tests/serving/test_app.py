@@ -101,8 +101,10 @@ def test_model_info_comes_from_the_bundle(client, served):
         "version": str,
         "task": str,
         "loaded_at": str,
+        "engine": str,
         "parameters": dict,
     }
+    assert body["engine"] == manifest.engine
     assert shape(body["parameters"]) == {"total_parameters": int, "model_size_mb": float}
     assert body["name"] == manifest.classifier
     assert body["parameters"]["total_parameters"] == manifest.total_parameters

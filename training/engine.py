@@ -1,0 +1,190 @@
+"""What computes a bundle's answers: the model itself in torch, or its int8 graph in OpenVINO.
+
+Only the engine that a bundle names is imported: torch takes seconds, and an int8 graph needs none.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from training.tokens import pad, padded
+
+GRAPH = "engine.xml"
+GRAPH_WEIGHTS = "engine.safetensors"
+GRAPH_FILES = (GRAPH, GRAPH_WEIGHTS)
+BLOB = "weights"
+
+# OpenVINO prepares its kernels for each new shape, so few widths are quicker than exact ones.
+_WIDTH = 16
+_HEAD = b'<?xml version="1.0"?>\n<net name="'
+_LAYERS = re.compile(rb"<layer[\s/>]")
+# Operations of OpenVINO's own sets; another one would need an extension, and that is code.
+_OWN_LAYERS = re.compile(rb'<layer id="\d+" name="[\w ]+" type="\w+" version="opset\d+">')
+
+
+class EngineError(Exception):
+    """An engine that must not be used; the message says why."""
+
+
+class Engine(Protocol):
+    """Turns rows of token ids into one row of logits each; threads may share it."""
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]: ...
+
+
+class TorchEngine:
+    """The model as it was trained, in full precision."""
+
+    def __init__(self, model: Any, device: str) -> None:
+        self._model = model.to(device).eval()
+        self._device = device
+        self._pad_id = model.config.pad_token_id or 0
+
+    @classmethod
+    def load(cls, folder: Path, device: str, threads: int | None) -> Self:
+        import torch
+        from transformers import AutoModelForSequenceClassification
+
+        quiet()
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            model, loading = AutoModelForSequenceClassification.from_pretrained(  # nosec B615 - a local folder
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                dtype=torch.float32,
+            )
+        except Exception as error:  # whatever transformers finds wrong with the files
+            raise EngineError(f"the model cannot be built from the files: {error}") from error
+        if missing := sorted(loading["missing_keys"]):
+            raise EngineError(f"the file lacks {len(missing)} weights, first {missing[0]}")
+        for name, weights in model.named_parameters():
+            if not torch.isfinite(weights).all():
+                raise EngineError(f"{name} holds NaN or infinite weights")
+        return cls(model, device)
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            inputs = pad(rows, self._pad_id)
+            found = self._model(
+                **{name: values.to(self._device) for name, values in inputs.items()}
+            )
+            logits: NDArray[np.float32] = found.logits.float().cpu().numpy()
+        return logits
+
+
+class GraphEngine:
+    """A quantised graph; nothing but its own bytes is read, and no extension is ever loaded."""
+
+    def __init__(
+        self, graph: bytes, weights: bytes, *, pad_id: int, max_length: int, threads: int | None
+    ) -> None:
+        refuse_graph(graph)
+        openvino = library()
+        self._pad_id, self._max_length = pad_id, max_length
+        self._lock = Lock()
+        # The graph reads from this memory for as long as it lives.
+        self._weights = _blob(weights)
+        core = openvino.Core()
+        options = {
+            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            # Pinned, two processes of one machine would share a core and leave the next idle.
+            "ENABLE_CPU_PINNING": False,
+            # What is not int8 stays fp32: the answers are those that were measured, on any CPU.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        try:
+            model = core.read_model(graph, openvino.Tensor(self._weights))
+            self._request = core.compile_model(model, "CPU", options).create_infer_request()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot build it: {_first_line(error)}") from error
+
+    @classmethod
+    def load(cls, folder: Path, *, pad_id: int, max_length: int, threads: int | None) -> Self:
+        graph, weights = ((folder / name).read_bytes() for name in GRAPH_FILES)
+        return cls(graph, weights, pad_id=pad_id, max_length=max_length, threads=threads)
+
+    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        inputs = padded(rows, self._pad_id, multiple=_WIDTH, most=self._max_length)
+        with self._lock:  # one request at a time; it has all the threads there are
+            found: NDArray[np.float32] = self._request.infer(inputs)[0].copy()
+        return found
+
+
+def probabilities(engine: Engine, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """The softmax of the logits, one row for each row of token ids."""
+    logits = engine.logits(rows).astype(np.float64)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def prove(engine: Engine, labels: int) -> None:
+    """Raise EngineError unless two rows give two finite rows with one value per label."""
+    try:
+        found = engine.logits([[1, 2, 3], [1, 2]])
+    except (RuntimeError, KeyError) as error:
+        raise EngineError(f"cannot answer: {_first_line(error)}") from error
+    if found.shape != (2, labels):
+        raise EngineError(f"answers {found.shape} for 2 rows of {labels} labels")
+    if not np.isfinite(found).all():
+        raise EngineError("answers NaN or infinity")
+
+
+def refuse_graph(graph: bytes) -> None:
+    """Raise EngineError for anything but a graph of OpenVINO's own operations."""
+    if not graph.startswith(_HEAD):
+        raise EngineError("is not an OpenVINO graph")
+    if b"<!" in graph or graph.count(b"<?") > 1:
+        raise EngineError("holds declarations, which a graph has none of")
+    if len(_LAYERS.findall(graph)) != len(_OWN_LAYERS.findall(graph)):
+        raise EngineError("holds an operation that is not OpenVINO's own")
+
+
+def quiet() -> None:
+    """Keep transformers' reports and bars about weights out of the log; we check them ourselves."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def library() -> Any:
+    """OpenVINO, which on its own would report its use to its maker."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _blob(weights: bytes) -> NDArray[np.uint8]:
+    try:
+        tensors = load(weights)
+    except SafetensorError as error:
+        raise EngineError(f"its weights cannot be read: {error}") from error
+    if set(tensors) != {BLOB} or tensors[BLOB].dtype != np.uint8 or tensors[BLOB].ndim != 1:
+        raise EngineError(f"its weights are not one row of bytes named {BLOB!r}")
+    found: NDArray[np.uint8] = np.array(tensors[BLOB])
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    # OpenVINO's first lines say where in its own source; the last says what.
+    return lines[-1].strip() if lines else type(error).__name__
