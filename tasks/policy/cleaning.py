@@ -9,6 +9,7 @@ from tasks.policy.duplicates import Seen, repeated, stamp, unique, without
 from tasks.policy.rows import Drop, Row, parse
 from tasks.policy.splits import Chosen, Selection, near, place
 from tasks.policy.tallies import Tally, check
+from tasks.policy.templates import repeated_phrases
 from training.formats import SPLITS, Split
 
 
@@ -70,6 +71,7 @@ def clean(
         detail = f"{kept} rows are left, none for {', '.join(empty)}: bring more rows"
         raise BadData(_names(train), None, "too_few_rows", detail)
     notes = (*_told(small, len(cut)), *_missing(rows, data.labels))
+    notes += tuple(repeated_phrases(rows["train"]))
     return Clean(rows, (*tallies["train"], *tallies["test"]), notes)
 
 
