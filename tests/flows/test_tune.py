@@ -153,7 +153,7 @@ def the_runs_are_nested(client: MlflowClient, result: Any, ended: dict[str, Any]
     below = f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
     children = client.search_runs([experiment], below)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["best_macro_f1"] == result.score
+    assert parent.data.metrics[f"best_{parent.data.tags['objective']}"] == result.score
     assert {run.data.tags["job_name"] for run in children} == {
         job["TrainingJobName"] for job in ended.values()
     }
