@@ -120,7 +120,8 @@ def _reporter(job: Started, tail: logs.Tail) -> Callable[[jobs.Status], None]:
             log.info("%s job %s: %s %s", job.kind, job.name, status.state, phase)
         said = [Progress.parse(line) for line in logs.follow(cloudwatch, tail)]
         if latest := [progress for progress in said if progress]:
-            update_progress_artifact(artifact, progress=_percent(latest[-1]))
+            told = f"{job.kind} job {job.name}: {latest[-1].line()}"
+            update_progress_artifact(artifact, _percent(latest[-1]), description=told)
         if status.state == "Completed":
             update_progress_artifact(artifact, progress=100.0)
 

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,11 @@ from tasks.errors import JobFailed, NotFound
 from tasks.options import TrainingOptions
 from tasks.settings import Settings
 
+FAILURE = (
+    r"(?s)Failed: .*last lines of its log:.*/no/such/model.*"
+    r"whole log: aws logs tail /aws/sagemaker/TrainingJobs --log-stream-name-prefix \S+"
+)
+
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
@@ -25,7 +31,7 @@ def artifact(key: str) -> Any:
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=wanted)
-    return max(found, key=lambda one: one.created).data
+    return max(found, key=lambda one: one.created)
 
 
 def test_a_run_trains_a_challenger(tiny, mlflow_server, caplog):
@@ -44,13 +50,16 @@ def test_a_run_trains_a_challenger(tiny, mlflow_server, caplog):
     assert any(line.startswith("epoch 1/1 step 6/6 loss") for line in caplog.messages)
     package = packages.find(aws.client("sagemaker"), "perennial-test-tiny", version.bundle_digest)
     assert package is not None
-    page = artifact("train-tiny")
+    page = artifact("train-tiny").data
     assert f"| Version | {tiny.model} version 1, challenger |" in page
     assert "96 training rows" in page
     assert "![Training curve](data:image/png;base64," in page
     listed = client.list_artifacts(version.run_id, "training")
     assert [one.path for one in listed] == ["training/curve.png"]
-    assert artifact("training-progress") == 100
+    progress = artifact("training-progress")
+    assert progress.data == 100
+    told = rf"training job {version.job_name}: epoch 1/1 step 6/6 loss [\d.]+ [\d.]+ rows/s eta 0 s"
+    assert re.fullmatch(told, progress.description)
 
 
 def test_the_same_run_again_makes_no_second_job_and_no_second_version(tiny, mlflow_server, sandbox):
@@ -83,7 +92,7 @@ def test_a_failing_job_raises_its_own_last_lines_and_the_next_run_is_a_new_attem
 ):
     options = TrainingOptions(base_model="/no/such/model")
 
-    with pytest.raises(JobFailed, match=r"(?s)Failed: .*last lines of its log:.*/no/such/model"):
+    with pytest.raises(JobFailed, match=FAILURE):
         train("tiny", options=options)
     with pytest.raises(JobFailed, match=r"-a2 Failed: "):
         train("tiny", options=options)
