@@ -103,6 +103,8 @@ class World:
             "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '/usr/bin:/bin')}",
             "PYTHONPATH": str(CHECKOUT),
             "PYTHONUNBUFFERED": "1",
+            # Containers share a laptop's cores: a thread that spins for another keeps it waiting.
+            "OMP_WAIT_POLICY": "PASSIVE",
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
