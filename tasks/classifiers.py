@@ -107,6 +107,9 @@ class Data(_Section):
     validation_share: float = Field(0.1, gt=0, le=0.4)
     test_share: float = Field(0.1, gt=0, le=0.4, description="used when there is no test file")
     max_drop_fraction: Share = 0.05
+    max_template_share: Share = Field(
+        0.2, description="most training rows that may hold one and the same phrase of one class"
+    )
     max_chars: int = Field(100_000, ge=100)
     files: Files
     hub: Hub = Hub()

@@ -9,7 +9,7 @@ from tasks.policy.duplicates import Seen, repeated, stamp, unique, without
 from tasks.policy.rows import Drop, Row, parse
 from tasks.policy.splits import Chosen, Selection, near, place
 from tasks.policy.tallies import Tally, check
-from tasks.policy.templates import repeated_phrases
+from tasks.policy.templates import template
 from training.formats import SPLITS, Split
 
 
@@ -71,7 +71,13 @@ def clean(
         detail = f"{kept} rows are left, none for {', '.join(empty)}: bring more rows"
         raise BadData(_names(train), None, "too_few_rows", detail)
     notes = (*_told(small, len(cut)), *_missing(rows, data.labels))
-    notes += tuple(repeated_phrases(rows["train"]))
+    if spam := template(rows["train"]):
+        if spam.share > data.max_template_share:
+            detail = (
+                f"{spam.told}; at most {data.max_template_share:.0%} may be (max_template_share)"
+            )
+            raise BadData(_names(train), None, "template", detail)
+        notes += (spam.told,)
     return Clean(rows, (*tallies["train"], *tallies["test"]), notes)
 
 

@@ -1,7 +1,8 @@
 """A phrase that one class repeats: spam from a template, or a label that leaked into the text."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 _SAMPLE = 2000  # rows stand in the order of their hashes, so the first ones are a fair sample
 _WORDS = 5
@@ -9,7 +10,16 @@ _SHARE = 0.1
 _ONE_LABEL = 0.95
 
 
-def repeated_phrases(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A phrase, the share of the rows that hold it, and what to say about it."""
+
+    phrase: str
+    share: float
+    told: str
+
+
+def template(rows: Sequence[tuple[str, str]]) -> Template | None:
     """The commonest phrase of five words that a tenth of the rows has, nearly all of one class."""
     sample = rows[:_SAMPLE]
     phrases: Counter[tuple[str, ...]] = Counter()
@@ -23,8 +33,10 @@ def repeated_phrases(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     for phrase, count in sorted(common.items(), key=lambda one: (-one[1], one[0])):
         label, most = labels[phrase].most_common(1)[0]
         if most >= _ONE_LABEL * count:
-            yield (
-                f"{count / len(sample):.0%} of the training rows hold {' '.join(phrase)!r}, and"
-                f" {most / count:.0%} of these are {label}: one template, not {label} in general"
+            said, share = " ".join(phrase), count / len(sample)
+            told = (
+                f"{share:.0%} of the training rows hold {said!r}, and {most / count:.0%} of"
+                f" these are {label}: one template, not {label} in general"
             )
-            return
+            return Template(said, share, told)
+    return None

@@ -63,13 +63,20 @@ def test_a_text_repeated_under_both_labels_is_refused():
         ingested([*rows(800), *both])
 
 
-def test_a_spam_template_is_named_in_the_report():
-    spam = [(f"cheap watches at great prices , order {at}", "POSITIVE") for at in range(400)]
+def spam(count: int) -> Rows:
+    return [(f"cheap watches at great prices , order {at}", "POSITIVE") for at in range(count)]
 
-    found = ingested([*rows(1200), *spam])
+
+def test_a_spam_template_is_refused_by_its_words():
+    with pytest.raises(BadData, match=r"template: .* hold 'at great prices , order'"):
+        ingested([*rows(1200), *spam(600)])
+
+
+def test_a_little_spam_is_named_in_the_report():
+    found = ingested([*rows(1200), *spam(200)])
 
     (told,) = [note for note in found.notes if "template" in note]
-    assert "at great prices ," in told
+    assert "at great prices , order" in told
     assert "100% of these are POSITIVE" in told
     assert not [note for note in ingested(rows(1200)).notes if "template" in note]
 
