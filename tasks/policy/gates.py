@@ -100,5 +100,7 @@ def _floors(evaluation: Evaluation, gates: Gates) -> tuple[tuple[str, ...], tupl
     )
     # Of classes that pass, the lowest tells enough.
     told = floors + sorted(recalls, key=lambda one: one[1])[:1]
-    cleared = tuple(f"{name} {seen:.3f} >= {floor:.3f}" for name, seen, floor in told if floor)
-    return under, cleared
+    cleared = [f"{name} {seen:.3f} >= {floor:.3f}" for name, seen, floor in told if floor]
+    if score.accuracy < gates.accuracy_target:
+        cleared.append(f"the target accuracy {gates.accuracy_target:.3f} is not reached")
+    return under, tuple(cleared)

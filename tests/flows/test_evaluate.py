@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from plugins.tiny_training import write_snapshot
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
@@ -95,19 +96,26 @@ def test_evaluating_again_uses_the_finished_job_and_shows_the_same(
     assert evidence(client, challenger) == FILES
 
 
-def test_a_challenger_under_a_floor_fails_once_all_is_recorded(challenger, tiny, mlflow_server):
-    tiny.floor(1.0)
+def test_a_challenger_of_wrong_labels_fails_once_all_is_recorded_and_the_champion_stays(
+    challenger, tiny, mlflow_server
+):
+    client = registry.client(mlflow_server)
+    registry.set_alias(client, tiny.model, "champion", "1")
+    poisoned = write_snapshot(aws.client("s3"), tiny.folder, flipped=0.3)
+    version = train("tiny", poisoned.sha256, TrainingOptions(learning_rate=1e-2, epochs=4))
+    tiny.floor(0.85)
 
-    with pytest.raises(GateFailed, match=r"tiny version 1 is FAIL: accuracy 0\.\d+ under"):
+    with pytest.raises(GateFailed, match=r"tiny version 2 is FAIL: accuracy 0\.\d+ under"):
         evaluate("tiny")
 
-    verdict = recorded(challenger)
+    verdict = recorded(version)
     assert verdict is not None
     assert verdict.outcome is Outcome.FAIL
-    assert approval(challenger) == "Rejected"
-    tags = registry.get_tags(registry.client(mlflow_server), tiny.model, "1")
+    assert approval(version) == "Rejected"
+    tags = registry.get_tags(client, tiny.model, "2")
     assert (tags["verdict"], tags["approval_status"]) == ("FAIL", "rejected")
-    assert "under the floor 1.000" in page()
+    assert "under the floor 0.850" in page()
+    assert client.get_model_version_by_alias(tiny.model, "champion").version == "1"
 
 
 def test_the_champion_itself_passes_without_a_job(challenger, tiny, mlflow_server, sandbox):

@@ -1,5 +1,6 @@
 """The fixture `tiny`: a classifier whose real training takes seconds, with its data in S3."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ warmup-steps = 0
 [gates]
 minimum_rows = 20
 accuracy = {accuracy}
+accuracy_target = 0.0
 """
 
 
@@ -59,17 +61,21 @@ class Tiny:
         (self.folder / "tiny.toml").write_text(text)
 
 
-def _rows(count: int, part: str) -> list[tuple[str, str]]:
+def _rows(count: int, part: str, flipped: float) -> list[tuple[str, str]]:
     words = ("war talks", "cup match", "stock market", "software web")
-    return [(f"{part} {words[at % 4]} {at}", LABELS[at % 4]) for at in range(count)]
+    chance = random.Random(part)
+    moved = [chance.random() < flipped for _ in range(count)]
+    return [(f"{part} {words[at % 4]} {at}", LABELS[(at + moved[at]) % 4]) for at in range(count)]
 
 
-def _snapshot(client: Any, folder: Path) -> None:
+def write_snapshot(client: Any, folder: Path, flipped: float = 0) -> Any:
+    """A snapshot in S3, a share of its labels wrong."""
     from tasks.adapters import snapshots
     from training.formats import SnapshotManifest
 
     counts = {"train": 96, "validation": 24, "test": 60}
-    files = {part: snapshots.pack(folder, part, _rows(n, part)) for part, n in counts.items()}  # type: ignore[arg-type]
+    rows = {part: _rows(count, part, flipped) for part, count in counts.items()}
+    files = {part: snapshots.pack(folder, part, found) for part, found in rows.items()}  # type: ignore[arg-type]
     manifest = SnapshotManifest(
         classifier="tiny",
         sha256=snapshots.content_sha256(LABELS, files),  # type: ignore[arg-type]
@@ -79,7 +85,7 @@ def _snapshot(client: Any, folder: Path) -> None:
         rows_read=180,
         dropped={},
     )
-    snapshots.remember(client, DATA, snapshots.write(client, DATA, manifest, folder))
+    return snapshots.write(client, DATA, manifest, folder)
 
 
 @pytest.fixture(scope="session")
@@ -96,13 +102,13 @@ def tiny(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Tiny:
-    from tasks.adapters import aws
+    from tasks.adapters import aws, snapshots
 
     sandbox.clear_faults()
     s3 = aws.client("s3")
     for file in tiny_base.iterdir():
         s3.upload_file(str(file), MODELS, f"base/tiny/{file.name}")
-    _snapshot(s3, tmp_path)
+    snapshots.remember(s3, DATA, write_snapshot(s3, tmp_path))
     monkeypatch.setenv("PERENNIAL_CLASSIFIERS_DIR", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     sandbox.clear_calls()

@@ -6,7 +6,7 @@ import torch
 from training import bundle, train
 from training.bundle import Classifier
 from training.checkpoints import Checkpoints
-from training.container import TrainingError
+from training.container import Hyperparameters, TrainingError
 from training.formats import Progress
 
 FAST = {
@@ -104,3 +104,17 @@ def test_checkpoint_that_is_not_whole_gives_way_to_the_one_before(tmp_path):
     assert kept.load(2).model["w"].tolist() == [2, 2]
     with pytest.raises(TrainingError, match=r"of other data or hyperparameters"):
         Checkpoints(tmp_path, "other").newest()
+
+
+def test_a_key_that_the_job_does_not_know_is_refused_by_name():
+    with pytest.raises(TrainingError, match="unknown hyperparameter 'learning_rate'; allowed are"):
+        Hyperparameters.read({"learning_rate": "1e-4"})
+
+
+def test_training_ends_after_two_epochs_without_a_better_one(by_hand, capfd):
+    folder = by_hand(**{"num-train-epochs": 12})
+
+    curve = json.loads((folder / "data" / "metrics.json").read_text())["curve"]
+    best = max(curve, key=lambda one: (one["macro_f1"], one["accuracy"]))
+    assert len(curve) == best["epoch"] + 2 < 12
+    assert "early stop: no better epoch in the last 2" in capfd.readouterr().out
