@@ -122,11 +122,13 @@ class World:
             tree = []
         _signal_group(process.pid, signal.SIGTERM)
         _, alive = psutil.wait_procs(tree, timeout=grace_s)
+        alive += _group(process.pid)
         for left in alive:
             with _gone_is_fine():
                 left.kill()
         _signal_group(process.pid, signal.SIGKILL)
         process.popen.wait()
+        psutil.wait_procs(alive, timeout=5)
         with self._lock:
             self._processes = [p for p in self._processes if p is not process]
 
@@ -239,6 +241,16 @@ class _gone_is_fine:  # noqa: N801
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return kind is not None and issubclass(kind, psutil.NoSuchProcess | ProcessLookupError)
+
+
+def _group(leader: int) -> list[psutil.Process]:
+    """Who is in the process group now, what was begun since the stop included."""
+    found = []
+    for process in psutil.process_iter():
+        with _gone_is_fine():
+            if os.getpgid(process.pid) == leader:
+                found.append(process)
+    return found
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:
