@@ -94,7 +94,7 @@ def _floors(evaluation: Evaluation, gates: Gates) -> tuple[tuple[str, ...], tupl
         if one.support >= _CLASS_ROWS
     ]
     under = tuple(
-        f"{name} {seen:.3f} under the floor {floor:.3f}"
+        f"{name} {seen:.4f} under the floor {floor:.3f}"
         for name, seen, floor in floors + recalls
         if seen < floor
     )

@@ -48,9 +48,9 @@ def test_few_film_plots_are_trained_and_judged_but_not_good_enough(
     assert verdict is not None
     assert (verdict.outcome, verdict.version) == (Outcome.FAIL, version.version)
     seen = verdict.numbers["macro_f1"]
-    assert f"macro-F1 {seen:.3f} under the floor 0.200" in verdict.reasons
+    assert f"macro-F1 {seen:.4f} under the floor 0.200" in verdict.reasons
     assert refused.value.reasons == verdict.reasons
-    assert f"accuracy {verdict.numbers['accuracy']:.3f} under the floor 0.400" in str(refused.value)
+    assert f"accuracy {verdict.numbers['accuracy']:.4f} under the floor 0.400" in str(refused.value)
 
     folder = verdict.evaluation_uri.removesuffix("/evaluation.json")
     found = Evaluation.model_validate_json(results.evaluation(aws.client("s3"), folder))

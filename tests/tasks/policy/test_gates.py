@@ -88,19 +88,19 @@ def test_a_good_first_model_passes_and_says_why():
 def test_an_accuracy_under_the_floor_fails_with_its_numbers():
     found = verdict(evaluated((188, 0, 0), (188, 0, 0)))
 
-    assert found == (Outcome.FAIL, "accuracy 0.812 under the floor 0.850")
+    assert found == (Outcome.FAIL, "accuracy 0.8120 under the floor 0.850")
 
 
 def test_a_macro_f1_under_the_floor_fails_although_accuracy_is_high():
     found = verdict(changed(evaluated(), "challenger", macro_f1=0.08), macro_f1=0.5)
 
-    assert found == (Outcome.FAIL, "macro-F1 0.080 under the floor 0.500")
+    assert found == (Outcome.FAIL, "macro-F1 0.0800 under the floor 0.500")
 
 
 def test_a_class_that_is_not_found_fails_when_it_has_rows_enough():
     assert verdict(evaluated((0, 0, 0), (12, 0, 0), sizes=(1000, 20))) == (
         Outcome.FAIL,
-        "recall of B 0.400 under the floor 0.700",
+        "recall of B 0.4000 under the floor 0.700",
     )
     assert verdict(evaluated((0, 0, 0), (12, 0, 0), sizes=(1000, 19)))[0] == Outcome.PASS
 
