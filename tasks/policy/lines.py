@@ -43,5 +43,7 @@ def decoded(name: str, lines: Iterable[bytes], encoding: str) -> Iterator[Text]:
             ) from error
         if "\r" in text:
             text = text.removesuffix("\r").replace("\r\n", "\n").replace("\r", " ")
+            if not text:
+                return  # a lone CR at the end begins no line
         yield Text(number, text, len(raw.translate(None, _CONTROL)) == len(raw))
         number, offset = number + count, offset + len(raw)

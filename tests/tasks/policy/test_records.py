@@ -4,7 +4,7 @@ import json
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.classifiers import Files
@@ -104,6 +104,7 @@ def test_a_header_in_any_order_gives_the_declared_order(rows, at_once, order, bl
     assert found[blank:] == list(enumerate(map(list, rows), blank + 2))
 
 
+@example(b"\n\r", "tsv", 1)
 @given(st.binary(max_size=60), st.sampled_from(["csv", "tsv", "triple-colon", "jsonl"]), AT_ONCE)
 def test_how_many_are_read_at_once_changes_nothing(content, kind, at_once):
     files = shape(kind).model_copy(update={"encoding": "latin-1"})
