@@ -7,7 +7,6 @@ rows are not part of this repository: AG News, SST-2 and the genre plots in the 
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from bench import jobs
 from bench.rows import read, snapshot
 from training import metrics
 from training.bundle import Classifier
@@ -91,8 +91,9 @@ def _run(name: str, case: Case, data: Path, folder: Path) -> tuple[str, float]:
     train, test = read(folder, "train"), read(folder, "test")
     texts, truth = [text for text, _ in test], [label for _, label in test]
     words = _words(train, texts, case, balanced=len(labels) > 10)
-    rate = _train(folder, case)
-    answers = [one.label for one in Classifier.load(folder / "out" / "model").predict(texts)]
+    options = {"model-name": "offline", "per-device-train-batch-size": 16, **case.hyperparameters}
+    bundle, rate = jobs.train(folder, options)
+    answers = [one.label for one in Classifier.load(bundle).predict(texts)]
     ours = case.score(truth, answers)
     figures = f"{case.floor:>8.3f}{case.score(truth, words):>8.3f}{ours:>8.3f}{rate:>8.1f}"
     return f"{len(train):>8}{len(test):>8}{figures}", ours
@@ -103,23 +104,6 @@ def _words(train: list[tuple[str, str]], texts: list[str], case: Case, balanced:
     model = LogisticRegression(C=10, max_iter=300, class_weight="balanced" if balanced else None)
     model.fit(vectors.fit_transform([text for text, _ in train]), [label for _, label in train])
     return [str(label) for label in model.predict(vectors.transform(texts))]
-
-
-def _train(folder: Path, case: Case) -> float:
-    options = {"model-name": "offline", "per-device-train-batch-size": 16, **case.hyperparameters}
-    command = [sys.executable, "-m", "training.train", "--data-path", str(folder)]
-    command += ["--output-path", str(folder / "out")]
-    command += [part for key, value in options.items() for part in (f"--{key}", str(value))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
-        rate = 0.0
-        for line in job.stdout or ():
-            if " done: " in line or line.startswith("best epoch"):
-                print(line, end="", file=sys.stderr, flush=True)
-            if line.startswith("best epoch"):
-                rate = float(line.split(" rows/s")[0].rsplit(" ", 1)[1])
-    if job.returncode:
-        raise SystemExit(f"training failed: {folder / 'out' / 'failure'}")
-    return rate
 
 
 if __name__ == "__main__":

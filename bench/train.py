@@ -11,7 +11,6 @@ measure there, for both.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from bench import jobs
 from bench.rows import Rows, read, snapshot
 from training.bundle import Classifier
 
@@ -83,13 +83,7 @@ def perennial(folder: Path) -> tuple[float, float]:
         "warmup-steps": 0,
         "seed": SEED,
     }
-    out = folder / "out"
-    command = [sys.executable, "-m", "training.train", "--data-path", str(folder)]
-    command += ["--output-path", str(out)]
-    command += [part for key, value in options.items() for part in (f"--{key}", str(value))]
-    log = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    rate = float(log.rsplit(" rows/s", 1)[0].rsplit(" ", 1)[1])
-    bundle = next(out.rglob("model.safetensors")).parent
+    bundle, rate = jobs.train(folder, options)
     test = read(folder, "test")
     answers = Classifier.load(bundle).predict([text for text, _ in test])
     right = sum(answer.label == label for answer, (_, label) in zip(answers, test, strict=True))

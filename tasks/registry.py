@@ -86,7 +86,7 @@ def publish_training(
         "Snapshot": f"{snapshot.sha256[:12]}, {snapshot.rows.get('train', 0)} training rows",
         "Base model": f"{manifest.base_model}, {manifest.total_parameters:,} parameters",
         "Job": f"`{job.name}`, {how}",
-        "Bundle": f"`{manifest.digest[:12]}`, engine {manifest.engine}",
+        "Bundle": f"`{manifest.digest[:12]}`",
         "Engine": f"{manifest.engine}{f', slower: {note}' if note else ''}",
         **{f"Validation {name}": f"{value:.4g}" for name, value in manifest.metrics.items()},
     }

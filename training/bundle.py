@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ValidationError
 
 from training import engine
-from training.engine import EngineError, GraphEngine, TorchEngine
-from training.engine import quiet as quiet
+from training.engine import EngineError, GraphEngine, TorchEngine, quiet
 from training.formats import BundleManifest
 from training.tokens import TextEncoder
 
@@ -31,7 +30,6 @@ REQUIRED = (WEIGHTS, CONFIG, TOKENIZER, LABELS)
 _ALLOWED_KINDS = {".safetensors", ".json", ".txt"}
 _ENGINE_FILES: dict[str, tuple[str, ...]] = {"torch": (), "openvino-int8": engine.GRAPH_FILES}
 _PICKLE_KINDS = {".bin", ".pkl", ".pickle", ".pt", ".pth", ".joblib", ".ckpt", ".npy", ".npz"}
-_BATCH = 32
 
 
 class BundleError(Exception):
@@ -177,22 +175,20 @@ class Classifier:
     def predict(self, texts: list[str]) -> list[Prediction]:
         """One prediction for each text, in the order of the texts."""
         encoded = self._encoder(texts)
-        # Neighbours of like length share a batch, so that little is computed on padding.
-        order = sorted(range(len(texts)), key=lambda row: len(encoded[row].ids))
-        answers: dict[int, Prediction] = {}
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            ids = [encoded[row].ids for row in batch]
-            rows: list[list[float]] = engine.probabilities(self._engine, ids).tolist()
-            for row, probabilities in zip(batch, rows, strict=True):
-                best = max(range(len(probabilities)), key=probabilities.__getitem__)
-                answers[row] = Prediction(
-                    label=self.manifest.labels[best],
-                    confidence=probabilities[best],
-                    probabilities=tuple(probabilities),
-                    truncated=encoded[row].truncated,
-                )
-        return [answers[row] for row in range(len(texts))]
+        answers = engine.probabilities(self._engine, [one.ids for one in encoded])
+        return [
+            self._prediction(found.tolist(), one.truncated)
+            for found, one in zip(answers, encoded, strict=True)
+        ]
+
+    def _prediction(self, probabilities: list[float], truncated: bool) -> Prediction:
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return Prediction(
+            label=self.manifest.labels[best],
+            confidence=probabilities[best],
+            probabilities=tuple(probabilities),
+            truncated=truncated,
+        )
 
 
 def _read_manifest(folder: Path) -> BundleManifest:

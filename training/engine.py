@@ -23,6 +23,7 @@ GRAPH_WEIGHTS = "engine.safetensors"
 GRAPH_FILES = (GRAPH, GRAPH_WEIGHTS)
 BLOB = "weights"
 
+_BATCH = 32
 # OpenVINO prepares its kernels for each new shape, so few widths are quicker than exact ones.
 _WIDTH = 16
 _HEAD = b'<?xml version="1.0"?>\n<net name="'
@@ -127,12 +128,17 @@ class GraphEngine:
         return found
 
 
-def probabilities(engine: Engine, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """The softmax of the logits, one row for each row of token ids."""
-    logits = engine.logits(rows).astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+def probabilities(engine: Engine, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+    """The softmax of the logits, one for each row of token ids, in their order."""
+    # Neighbours of like length share a batch, so that little is computed on padding.
+    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
+    found: dict[int, NDArray[np.float64]] = {}
+    for start in range(0, len(order), _BATCH):
+        batch = order[start : start + _BATCH]
+        logits = engine.logits([rows[row] for row in batch]).astype(np.float64)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        found.update(zip(batch, powers / powers.sum(axis=1, keepdims=True), strict=True))
+    return [found[row] for row in range(len(rows))]
 
 
 def prove(engine: Engine, labels: int) -> None:

@@ -152,7 +152,8 @@ class Evaluation(BaseModel, frozen=True):
     champion_refused: str = Field("", description="why a champion that is there was not scored")
 
 
-class Epoch(BaseModel, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Epoch:
     """After one epoch, on the validation rows but for the first loss."""
 
     epoch: int

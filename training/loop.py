@@ -12,24 +12,13 @@ from types import FrameType
 from training.checkpoints import Checkpoints, Weights
 from training.container import Hyperparameters
 from training.data import Examples, batches
-from training.formats import EpochLine, Progress
+from training.formats import Epoch, EpochLine, Progress
 from training.processes import Process
 from training.steps import Learner
 
 _PATIENCE = 2
 _SAY_EVERY_S = 2.0
 _STOPPED = 128 + signal.SIGTERM
-
-
-@dataclass(frozen=True, slots=True)
-class EpochScore:
-    """On the validation split, but for the first loss."""
-
-    epoch: int
-    train_loss: float
-    loss: float
-    accuracy: float
-    macro_f1: float
 
 
 @dataclass(slots=True)
@@ -41,10 +30,10 @@ class Position:
 
     step: int = 0
     loss_sum: float = 0.0
-    curve: list[EpochScore] = field(default_factory=list)
+    curve: list[Epoch] = field(default_factory=list)
 
     @property
-    def best(self) -> EpochScore:
+    def best(self) -> Epoch:
         return max(self.curve, key=lambda score: (score.macro_f1, score.accuracy))
 
     @property
@@ -68,7 +57,7 @@ class Loop:
         options: Hyperparameters,
         process: Process,
         checkpoints: Checkpoints | None = None,
-        on_epoch: Callable[[EpochScore], None] = lambda score: None,
+        on_epoch: Callable[[Epoch], None] = lambda score: None,
     ) -> None:
         self._learner, self._train, self._validation = learner, train, validation
         self._options, self._process = options, process
@@ -129,9 +118,9 @@ class Loop:
         train_loss = self.position.loss_sum / self._in_epoch
         self.position.loss_sum = 0.0
         if not self._process.first:
-            self.position.curve.append(EpochScore(epoch, train_loss, 0.0, 0.0, 0.0))
+            self.position.curve.append(Epoch(epoch, train_loss, 0.0, 0.0, 0.0))
             return
-        score = EpochScore(epoch, train_loss, *self._learner.score(self._validation))
+        score = Epoch(epoch, train_loss, *self._learner.score(self._validation))
         self.position.curve.append(score)
         if self.position.best is score:
             self._best = self._learner.weights()
@@ -148,7 +137,7 @@ class Loop:
         if not (step := self._process.agree(step)):
             return
         found = self._checkpoints.load(step)
-        curve = [EpochScore(**score) for score in found.position["curve"]]
+        curve = [Epoch(**score) for score in found.position["curve"]]
         self.position = Position(step, found.position["loss_sum"], curve)
         self._learner.restore(found.model, found.optimizer)
         self._best = found.best

@@ -5,7 +5,6 @@ that only fp32 has right, less those that only int8 has right, may be at most 0.
 fewer than 200 rows that is not one row.
 """
 
-import os
 import re
 import tempfile
 import time
@@ -31,7 +30,6 @@ MOST_LOST = 0.005
 _CALIBRATION_ROWS = 48
 _CALIBRATION_TOKENS = 128
 _MEASURED_ROWS = 2000
-_BATCH = 32
 _LAYER_NAME = re.compile(rb'(<layer id="(\d+)" name=)"[^"]*"')
 _NET_NAME = re.compile(rb'<net name="[^"]*"')
 
@@ -56,7 +54,7 @@ def build(model: Any, learned: Examples, held_out: Examples, max_length: int) ->
             weights,
             pad_id=model.config.pad_token_id or 0,
             max_length=max_length,
-            threads=len(os.sched_getaffinity(0)),
+            threads=None,
         )
         engine.prove(fast, model.config.num_labels)
     # Whatever a converter meets in a model it does not know: hours of training are not thrown
@@ -144,13 +142,8 @@ def _answers(
 ) -> tuple[NDArray[np.float64], float]:
     """Probabilities in the order of the rows, and the seconds they took."""
     began = time.perf_counter()
-    order = sorted(range(len(rows)), key=lambda row: len(rows[row]))
-    found: dict[int, NDArray[np.float64]] = {}
-    for start in range(0, len(order), _BATCH):
-        batch = order[start : start + _BATCH]
-        answers = engine.probabilities(answering, [rows[row] for row in batch])
-        found.update(zip(batch, answers, strict=True))
-    return np.stack([found[row] for row in range(len(rows))]), time.perf_counter() - began
+    found = np.stack(engine.probabilities(answering, rows))
+    return found, time.perf_counter() - began
 
 
 def _spread(rows: int, most: int) -> list[int]:

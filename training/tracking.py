@@ -18,8 +18,7 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException
 
 from training.container import Hyperparameters, JobEnvironment, TrainingError
-from training.formats import SnapshotManifest
-from training.loop import EpochScore
+from training.formats import Epoch, SnapshotManifest
 
 # About ten seconds for a server that refuses, a minute and a half for one that hangs.
 _RETRIES, _TIMEOUT_S = 3, 20
@@ -38,7 +37,7 @@ class Run:
     def __init__(self, run_id: str | None) -> None:
         self.run_id = run_id
 
-    def epoch(self, score: EpochScore) -> None:
+    def epoch(self, score: Epoch) -> None:
         if self.run_id:
             values = {name: value for name, value in asdict(score).items() if name != "epoch"}
             mlflow.log_metrics(

@@ -119,11 +119,11 @@ def log_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float])
 
 
 def log_files(client: MlflowClient, run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
-    """Artifacts of a run in `folder`, over earlier ones of these names."""
+    """Artifacts of a run in `folder` (empty: on top), over earlier ones of these names."""
     with TemporaryDirectory() as scratch:
         for name, content in files.items():
             (Path(scratch) / name).write_bytes(content)
-        client.log_artifacts(run_id, scratch, folder)
+        client.log_artifacts(run_id, scratch, folder or None)
 
 
 def _ensure_model(client: MlflowClient, name: str) -> None:

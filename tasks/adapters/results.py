@@ -22,20 +22,16 @@ _LIMIT = 256 * 2**20  # output.tar.gz holds two small files; more is not ours
 
 def trained(s3: "S3Client", model_uri: str) -> tuple[BundleManifest, str]:
     """The manifest of the bundle at `model_uri` and the MLflow run that made it."""
-    uri = f"{model_uri.rsplit('/', 1)[0]}/output.tar.gz"
-    with tarfile.open(fileobj=BytesIO(_read(s3, uri)), mode="r:gz") as tar:
-        manifest = BundleManifest.model_validate_json(_member(tar, uri, "manifest.json"))
-        metrics = json.loads(_member(tar, uri, "metrics.json"))
-    if not (run_id := metrics.get("run_id")):
+    manifest, metrics = _output(s3, model_uri, "manifest.json", "metrics.json")
+    if not (run_id := json.loads(metrics).get("run_id")):
+        uri = _beside(model_uri)
         raise NotFound(f"{uri}: metrics.json names no MLflow run; was MLFLOW_TRACKING_URI set?")
-    return manifest, str(run_id)
+    return BundleManifest.model_validate_json(manifest), str(run_id)
 
 
 def curve(s3: "S3Client", model_uri: str) -> TrainingCurve:
     """How the training that made the bundle at `model_uri` went, epoch by epoch."""
-    uri = f"{model_uri.rsplit('/', 1)[0]}/output.tar.gz"
-    with tarfile.open(fileobj=BytesIO(_read(s3, uri)), mode="r:gz") as tar:
-        return TrainingCurve.model_validate_json(_member(tar, uri, "metrics.json"))
+    return TrainingCurve.model_validate_json(*_output(s3, model_uri, "metrics.json"))
 
 
 def data(s3: "S3Client", snapshot_uri: str) -> SnapshotManifest:
@@ -46,6 +42,16 @@ def data(s3: "S3Client", snapshot_uri: str) -> SnapshotManifest:
 def evaluation(s3: "S3Client", folder_uri: str) -> str:
     """The text of evaluation.json, as the processing job wrote it."""
     return _read(s3, f"{folder_uri}/evaluation.json").decode(errors="replace")
+
+
+def _beside(model_uri: str) -> str:
+    return f"{model_uri.rsplit('/', 1)[0]}/output.tar.gz"
+
+
+def _output(s3: "S3Client", model_uri: str, *names: str) -> list[bytes]:
+    uri = _beside(model_uri)
+    with tarfile.open(fileobj=BytesIO(_read(s3, uri)), mode="r:gz") as tar:
+        return [_member(tar, uri, name) for name in names]
 
 
 def _read(s3: "S3Client", uri: str) -> bytes:

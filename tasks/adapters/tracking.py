@@ -1,11 +1,11 @@
 """MLflow runs: that of a study, and the runs of its jobs nested in it."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+
+from tasks.adapters import registry
 
 _PARENT = "mlflow.parentRunId"  # MLflow's own tag: its page shows a tree by it
 
@@ -43,10 +43,7 @@ def end(
         client.log_metric(run_id, key, value)
     for key, text in tags.items():
         client.set_tag(run_id, key, text)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (file := Path(folder) / name).write_bytes(content)
-            client.log_artifact(run_id, str(file))
+    registry.log_files(client, run_id, "", files)
     client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
 

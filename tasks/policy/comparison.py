@@ -20,6 +20,7 @@ from training.formats import Answers
 Metric = Literal["accuracy", "macro_f1"]
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+Tallies = Floats | Counts
 
 Z = 1.96  # of a two-sided 95 % interval: each side is wrong in 2.5 % of cases
 DRAWS = 2000
@@ -78,8 +79,8 @@ def compare(
     if metric == "accuracy":
         scores = right.sum(axis=1) / len(truth)
     else:
-        scores = _macro_f1(rows, drawn[:, 1], drawn[:, 3])
-        scores -= _macro_f1(rows, drawn[:, 2], drawn[:, 4])
+        scores = macro_f1(rows, drawn[:, 1], drawn[:, 3])
+        scores -= macro_f1(rows, drawn[:, 2], drawn[:, 4])
     classes = {
         label: _change(recall[:, at], int(rows[0, at]))
         for at, label in enumerate(ordered)
@@ -104,7 +105,7 @@ def _drawn(triples: Counts, counts: Counts, labels: int, draws: int) -> Floats:
     return tallies.reshape(len(times), len(members), labels)
 
 
-def _macro_f1(rows: Floats, right: Floats, answers: Floats) -> Floats:
+def macro_f1(rows: Tallies, right: Tallies, answers: Tallies) -> Floats:
     """The mean F1 of the classes that are in the truth or among the answers, per draw."""
     either = rows + answers
     mean: Floats = (2 * right / np.maximum(either, 1)).sum(axis=1) / (either > 0).sum(axis=1)

@@ -5,9 +5,11 @@ from math import sqrt
 
 import numpy as np
 
+from tasks.policy import comparison
+from tasks.policy.comparison import Z
+
 Interval = tuple[float, float]
 
-_Z = 1.96  # two-sided 95 %
 _RESAMPLES = 1000
 
 
@@ -15,9 +17,9 @@ def wilson(right: float, rows: int) -> Interval:
     """The 95 % interval of a share; all of 0 to 1 when there are no rows."""
     if not rows:
         return 0.0, 1.0
-    share, z2 = right / rows, _Z**2
+    share, z2 = right / rows, Z**2
     middle = (share + z2 / (2 * rows)) / (1 + z2 / rows)
-    spread = _Z * sqrt(share * (1 - share) / rows + z2 / (4 * rows**2)) / (1 + z2 / rows)
+    spread = Z * sqrt(share * (1 - share) / rows + z2 / (4 * rows**2)) / (1 + z2 / rows)
     return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
@@ -28,9 +30,7 @@ def macro_f1(confusion: Sequence[Sequence[int]]) -> Interval:
     drawn = np.random.default_rng(0).multinomial(rows, cells.ravel() / rows, _RESAMPLES)
     drawn = drawn.reshape(-1, size, size)
     hits = np.diagonal(drawn, axis1=1, axis2=2)
-    sides = drawn.sum(axis=1) + drawn.sum(axis=2)
-    f1 = 2 * hits / np.maximum(sides, 1)
-    found = f1.sum(axis=1) / np.maximum((sides > 0).sum(axis=1), 1)
+    found = comparison.macro_f1(drawn.sum(axis=2), hits, drawn.sum(axis=1))
     low, high = np.percentile(found, [2.5, 97.5])
     return float(low), float(high)
 

@@ -12,9 +12,8 @@ _ONE_LABEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A phrase, the share of the rows that hold it, and what to say about it."""
+    """The share of the rows that hold one phrase, and what to say about it."""
 
-    phrase: str
     share: float
     told: str
 
@@ -38,5 +37,5 @@ def template(rows: Sequence[tuple[str, str]]) -> Template | None:
                 f"{share:.0%} of the training rows hold {said!r}, and {most / count:.0%} of"
                 f" these are {label}: one template, not {label} in general"
             )
-            return Template(said, share, told)
+            return Template(share, told)
     return None

@@ -24,8 +24,8 @@ def identity(config: Classifier, snapshot_sha256: str, objective: str) -> str:
 
 
 def objective(config: Classifier) -> str:
-    """What a trial is measured by on the validation rows: what its gate compares, if it says."""
-    return str(getattr(config.gates, "metric", "macro_f1"))
+    """What a trial is measured by on the validation rows: what its gate compares."""
+    return config.gates.metric
 
 
 def values(config: Classifier) -> dict[str, Value]:

@@ -1,6 +1,7 @@
 import io
 import json
 import tarfile
+from dataclasses import asdict
 from typing import Any
 
 import boto3
@@ -61,7 +62,7 @@ def test_the_way_of_a_training_is_read_epoch_by_epoch(s3):
     found = results.curve(s3, put(s3, "curve", {"metrics.json": json.dumps(metrics).encode()}))
 
     assert found.best_epoch == 1
-    assert [one.model_dump() for one in found.curve] == [epoch]
+    assert [asdict(one) for one in found.curve] == [epoch]
 
 
 @pytest.mark.parametrize(
