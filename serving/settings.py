@@ -33,6 +33,14 @@ class ServingSettings(BaseSettings):
     max_body_bytes: int = Field(2**20, ge=1024, le=2**26)
     request_timeout_s: float = Field(30, gt=0, le=600)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    auth: Literal["keys", "off"] = Field("keys", description="off must be said, it never happens")
+    api_keys_file: Path | None = Field(None, description="JSON, as `serving.keys new` prints it")
+    api_keys_secret: str = Field("", description="name or ARN in AWS Secrets Manager")
+    api_keys_refresh_s: float = Field(30, ge=0.1, le=3600, description="how late a rotation may be")
+    rate_limit_enabled: bool = True
+    rate_limit_per_minute: int = Field(100, ge=1, description="of one address without a key")
+    rate_limit_per_second: int = Field(10, ge=1, description="the same address's burst")
+    rate_limit_key_per_minute: int = Field(1000, ge=1, description="of one caller with a key")
 
     @property
     def port(self) -> int:
