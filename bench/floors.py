@@ -13,10 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-
-from bench import jobs
+from bench import jobs, words
 from bench.rows import read, snapshot
 from training import metrics
 from training.bundle import Classifier
@@ -90,20 +87,13 @@ def _run(name: str, case: Case, data: Path, folder: Path) -> tuple[str, float]:
     labels = snapshot(name, str(data), folder, case.rows, test_size=10_000)
     train, test = read(folder, "train"), read(folder, "test")
     texts, truth = [text for text, _ in test], [label for _, label in test]
-    words = _words(train, texts, case, balanced=len(labels) > 10)
+    by_words = words.answers(train, texts, case.words, balanced=len(labels) > 10)
     options = {"model-name": "offline", "per-device-train-batch-size": 16, **case.hyperparameters}
     bundle, rate = jobs.train(folder, options)
     answers = [one.label for one in Classifier.load(bundle).predict(texts)]
     ours = case.score(truth, answers)
-    figures = f"{case.floor:>8.3f}{case.score(truth, words):>8.3f}{ours:>8.3f}{rate:>8.1f}"
+    figures = f"{case.floor:>8.3f}{case.score(truth, by_words):>8.3f}{ours:>8.3f}{rate:>8.1f}"
     return f"{len(train):>8}{len(test):>8}{figures}", ours
-
-
-def _words(train: list[tuple[str, str]], texts: list[str], case: Case, balanced: bool) -> list[str]:
-    vectors = TfidfVectorizer(**case.words)
-    model = LogisticRegression(C=10, max_iter=300, class_weight="balanced" if balanced else None)
-    model.fit(vectors.fit_transform([text for text, _ in train]), [label for _, label in train])
-    return [str(label) for label in model.predict(vectors.transform(texts))]
 
 
 if __name__ == "__main__":
