@@ -1,7 +1,7 @@
 """What callers send and what they get: the shapes, their checks and the refusals."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -14,11 +14,14 @@ TOP = 3
 class Refusal(Exception):
     """A request that is not answered; becomes the error body. Never quotes the caller's text."""
 
-    def __init__(self, status: int, error: str, message: str) -> None:
+    def __init__(
+        self, status: int, error: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.error = error
         self.message = message
+        self.headers = headers or {}
 
 
 class _Strict(BaseModel):

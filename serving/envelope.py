@@ -88,7 +88,7 @@ def refused(request: Request, refusal: Refusal) -> JSONResponse:
         timestamp=now(),
         request_id=request.state.request_id,
     )
-    return JSONResponse(body.model_dump(), refusal.status)
+    return JSONResponse(body.model_dump(), refusal.status, dict(refusal.headers))
 
 
 async def on_refusal(request: Request, error: Exception) -> JSONResponse:
