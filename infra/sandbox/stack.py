@@ -4,7 +4,6 @@ import argparse
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from infra.sandbox import ports
 
 _MARK = "PERENNIAL_STACK"
 _START_S = 240
@@ -58,25 +59,35 @@ def up(state: Path) -> int:
     """Start what does not run yet and wait until every service answers."""
     logs = state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    if supervisor(state) is None:
-        sweep(state)
-        environment = write_environment(state, choose_ports(state))
-        subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(_CONFIG)],
-            env=environment,
-            cwd=_ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=(logs / "supervisord.out").open("ab"),
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
-    urls = read_urls(state)
-    for service in SERVICES:
-        started = time.monotonic()
-        wait(service, urls[service.name], logs / f"{service.name}.log", state)
-        print(f"{service.name:8} {urls[service.name]}  ({time.monotonic() - started:.0f} s)")
+    with ports.held():
+        if supervisor(state) is None:
+            sweep(state)
+            start(state, logs)
+        urls = read_urls(state)
+        for service in SERVICES:
+            started = time.monotonic()
+            wait(service, urls[service.name], logs / f"{service.name}.log", state)
+            print(f"{service.name:8} {urls[service.name]}  ({time.monotonic() - started:.0f} s)")
     print(f"logs     {logs}", flush=True)
     return 0
+
+
+def start(state: Path, logs: Path) -> None:
+    """Start the supervisor, which starts the services: at their ports of last time where it can."""
+    before = read_urls(state)
+    wanted = {
+        service.name: port_of(before[service.name]) if before else service.port
+        for service in SERVICES
+    }
+    subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(_CONFIG)],
+        env=write_environment(state, ports.choose(wanted)),
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=(logs / "supervisord.out").open("ab"),
+        stderr=subprocess.STDOUT,
+        check=True,
+    )
 
 
 def down(state: Path) -> int:
@@ -145,34 +156,9 @@ def belongs(process: psutil.Process, state: Path) -> bool:
     return any(found.get(name) == value for name, value in marks.items())
 
 
-def choose_ports(state: Path) -> dict[str, int]:
-    """The ports of last time or the usual ones; the next free one where somebody else listens."""
-    before = read_urls(state)
-    chosen: dict[str, int] = {}
-    for service in SERVICES:
-        wanted = int(before[service.name].rsplit(":", 1)[1]) if before else service.port
-        taken = set(chosen.values())
-        chosen[service.name] = next(
-            port for port in range(wanted, 65_000) if port not in taken and free(port)
-        )
-        if chosen[service.name] != wanted:
-            print(f"port {wanted} is taken; {service.name} listens on {chosen[service.name]}")
-    return chosen
-
-
-def free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def write_environment(state: Path, ports: dict[str, int]) -> dict[str, str]:
+def write_environment(state: Path, chosen: dict[str, int]) -> dict[str, str]:
     """Write stack.env, which a shell reads to use the stack; return the services' environment."""
-    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in chosen.items()}
     shell = {
         "AWS_ENDPOINT_URL": urls["sandbox"],
         "AWS_ACCESS_KEY_ID": "sandbox",
@@ -202,7 +188,7 @@ def write_environment(state: Path, ports: dict[str, int]) -> dict[str, str]:
         "STACK_LOGS": str(state / "logs"),
         "STACK_PYTHON": sys.executable,
         "STACK_MODELS_BUCKET": "perennial-models-dev",
-        **{f"STACK_{name.upper()}_PORT": str(port) for name, port in ports.items()},
+        **{f"STACK_{name.upper()}_PORT": str(port) for name, port in chosen.items()},
     }
 
 
@@ -227,10 +213,26 @@ def wait(service: Service, url: str, log: Path, state: Path) -> None:
     dies = time.monotonic() + 15  # the daemon writes its pid file a moment after it detached
     while time.monotonic() < deadline and (supervisor(state) or time.monotonic() < dies):
         if healthy(url + service.health):
+            check_owner(service, url, state)
             return
         time.sleep(0.5)
     end = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
     raise StackFailed(f"{service.name} does not answer at {url}; the end of {log}:\n{end}")
+
+
+def check_owner(service: Service, url: str, state: Path) -> None:
+    """Raise StackFailed when what answers is not of this stack: its own server has no port then."""
+    found = ports.listener(port_of(url))
+    if found is None or not belongs(found, state):
+        who = f"process {found.pid} ({found.name()})" if found else "another user's process"
+        raise StackFailed(
+            f"{who} took {url} while {service.name} was starting; run it again: {service.name}"
+            " takes the next free port"
+        )
+
+
+def port_of(url: str) -> int:
+    return int(url.rsplit(":", 1)[1])
 
 
 def healthy(url: str) -> bool:
