@@ -32,6 +32,12 @@ class ServingSettings(BaseSettings):
     max_texts: int = Field(128, ge=1, le=10_000, description="of one batch request")
     max_body_bytes: int = Field(2**20, ge=1024, le=2**26)
     request_timeout_s: float = Field(30, gt=0, le=600)
+    grace_s: float = Field(20, ge=3, le=600, description="from SIGTERM to the end")
+    plan_file: Path | None = Field(None, description="JSON of the versions; MODEL_PATH is unused")
+    follow_alias: str = Field("", description="of MODEL_NAME in the registry; MODEL_PATH is unused")
+    follow_interval_s: float = Field(10, ge=0.1, le=3600)
+    mlflow_tracking_uri: str = Field("", pattern=r"^(https?://.+)?$")
+    model_cache_dir: Path = Field(Path("/app/models"), description="of bundles that were fetched")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     auth: Literal["keys", "off"] = Field("keys", description="off must be said, it never happens")
     api_keys_file: Path | None = Field(None, description="JSON, as `serving.keys new` prints it")
@@ -64,6 +70,17 @@ class ServingSettings(BaseSettings):
                     f"{name.upper()}={path} is not in the bundle: unset it,"
                     f" {self.model_path / own} is used"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.plan_file and self.follow_alias:
+            raise ValueError("PLAN_FILE and FOLLOW_ALIAS both say what to serve: unset one")
+        if self.follow_alias and not (self.model_name and self.mlflow_tracking_uri):
+            raise ValueError(
+                f"FOLLOW_ALIAS={self.follow_alias} needs MLFLOW_TRACKING_URI, and MODEL_NAME as the"
+                " registry has it"
+            )
         return self
 
 

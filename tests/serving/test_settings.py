@@ -51,6 +51,22 @@ def test_a_bad_value_is_refused_with_its_name_and_what_is_allowed(monkeypatch, n
     assert str(refused.value).startswith(said)
 
 
+def test_two_sources_of_versions_are_one_too_many(monkeypatch):
+    monkeypatch.setenv("PLAN_FILE", "/plan.json")
+    monkeypatch.setenv("FOLLOW_ALIAS", "champion")
+
+    with pytest.raises(BadSettings, match="PLAN_FILE and FOLLOW_ALIAS both say what to serve"):
+        read()
+
+
+def test_following_an_alias_needs_a_registry_and_a_model(monkeypatch):
+    monkeypatch.setenv("FOLLOW_ALIAS", "champion")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry")
+
+    with pytest.raises(BadSettings, match="MODEL_NAME as the registry has it"):
+        read()
+
+
 def test_settings_do_not_change_after_they_were_read():
     with pytest.raises(ValueError, match="frozen"):
         ServingSettings().api_port = 1
