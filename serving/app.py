@@ -10,7 +10,8 @@ import litserve as ls
 import uvicorn
 
 from serving import logs, processes, settings
-from serving.endpoint import CannotStart, Endpoint
+from serving.endpoint import Endpoint
+from serving.errors import CannotStart
 from serving.settings import BadSettings, ServingSettings
 
 _DRAIN_S = 3

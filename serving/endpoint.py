@@ -20,16 +20,13 @@ from pydantic import ValidationError
 from serving import contract, processes, routes
 from serving.contract import Answer, Refusal
 from serving.envelope import Envelope
+from serving.errors import CannotStart
 from serving.metrics import Metrics
 from serving.settings import ServingSettings
 from serving.worker import WARM_UP, ClassifyAPI
 from training.formats import BundleManifest
 
 logger = logging.getLogger(__name__)
-
-
-class CannotStart(Exception):
-    """Nothing can be served; the message says why in one line."""
 
 
 class Endpoint(ls.LitServer):  # type: ignore[misc]

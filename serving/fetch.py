@@ -13,15 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from serving import processes
+from serving.errors import CannotStart
 from serving.plan import PlannedVersion
 
 # More than a plan can name: what is loaded, or is the way back, is never among the oldest.
 _KEPT = 6
 _NICE = 10
-
-
-class CannotFetch(Exception):
-    """The bundle is not on this machine; the message says why in one line."""
 
 
 async def folder_of(planned: PlannedVersion, cache: Path) -> Path:
@@ -46,7 +43,7 @@ async def folder_of(planned: PlannedVersion, cache: Path) -> Path:
         raise
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines() or [f"{process.returncode}"]
-        raise CannotFetch(f"{planned.uri}: {lines[-1]}")
+        raise CannotStart(f"{planned.uri}: {lines[-1]}")
     return folder
 
 
@@ -72,7 +69,7 @@ def fetch(uri: str, digest: str, folder: Path) -> None:
         s3.download_file(bucket, key, str(archive))
         found = bundle.unpack(archive, Path(scratch, "model"))
         if found.digest != digest:
-            raise CannotFetch(f"digest is {found.digest[:12]}..., not {digest[:12]}... as planned")
+            raise CannotStart(f"digest is {found.digest[:12]}..., not {digest[:12]}... as planned")
         try:
             Path(scratch, "model").rename(folder)
         except OSError:
