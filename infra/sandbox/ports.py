@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+HOST = "127.0.0.1"
 _LAST = 65_000
 
 
@@ -46,7 +47,7 @@ def free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((HOST, port))
         except OSError:
             return False
     return True
@@ -55,7 +56,7 @@ def free(port: int) -> bool:
 def listener(port: int) -> psutil.Process | None:
     """Who listens on the port; None when nobody does, or a process of another user."""
     for one in psutil.net_connections("tcp4"):
-        if one.status == psutil.CONN_LISTEN and one.laddr.port == port and one.pid:
+        if one.status == psutil.CONN_LISTEN and one.laddr == (HOST, port) and one.pid:
             with suppress(psutil.NoSuchProcess):
                 return psutil.Process(one.pid)
     return None
