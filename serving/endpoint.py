@@ -35,7 +35,8 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
     def __init__(self, settings: ServingSettings) -> None:
         self.settings = settings
         self.manifest, self.digest = read_manifest(settings.model_path)
-        self.metrics = Metrics(settings.model_version)
+        self.metrics = Metrics()
+        self.metrics.version(settings.model_version)
         self.ready = False
         self.failure: str | None = None
         self.told = False
@@ -56,9 +57,8 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         self.app.response_queue_id = 0
         self.app.add_middleware(
             Envelope,
-            headers={"X-Model-Version": settings.model_version, "X-Bundle-Digest": self.digest},
             metrics=self.metrics,
-            model_version=settings.model_version,
+            identity=lambda _: (settings.model_version, self.digest),
         )
 
     def register_endpoints(self) -> None:

@@ -4,104 +4,212 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from asyncio import CancelledError
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.contract import ErrorBody, Refusal, now
-from serving.metrics import Metrics
+from serving import logs
+from serving.contract import Refusal, now
+from serving.metrics import STAGES, Metrics
 
 logger = logging.getLogger(__name__)
 
-_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:=@/+-]{0,127}")
+Headers = list[tuple[bytes, bytes]]
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:=@/+-]{0,127}")
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+PREDICTION_PATHS = {"/predict", "/predict/batch", "/invocations"}
 # Probes come every few seconds, and what they would say is logged when it changes.
 _QUIET = {"/health", "/ping", "/metrics"}
-PREDICTION_PATHS = {"/predict", "/predict/batch", "/invocations"}
+_PAGES = {"/docs", "/redoc"}
+_SECURITY: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
+_NOTHING: Headers = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+# The pages of the documentation load their own script and style, and start them inline.
+_OWN: Headers = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+        b" img-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'",
+    )
+]
+_TLS: Headers = [(b"strict-transport-security", b"max-age=31536000")]
 
 
 class Envelope:
-    """ASGI middleware around all routes, so that not even a 404 or a 500 escapes it."""
+    """The outermost ASGI layer, so that not even a 404 or a 500 escapes it.
+
+    Inside it anything may raise Refusal, and `scope["state"]` holds `request_id`, `timings`
+    (seconds by stage) and, once known, `caller` and `model_version`.
+    """
 
     def __init__(
-        self, app: ASGIApp, headers: Mapping[str, str], metrics: Metrics, model_version: str
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        identity: Callable[[str | None], tuple[str, str]],
     ) -> None:
+        """`identity` gives name and digest of a version, of the primary one for None."""
         self._app = app
-        self._headers = headers
         self._metrics = metrics
-        self._model_version = model_version
+        self._identity = identity
+        self._fixed: dict[tuple[str, str, bool, bool], Headers] = {}
+        self._log = logs.sink()
+        self._quiet = _QUIET if logger.getEffectiveLevel() > logging.DEBUG else set()
+        self._logged = logger.isEnabledFor(logging.INFO)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id, timed = _asked(scope["headers"])
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["timings"] = {}
         status = 0
 
         async def sealed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.update({**self._headers, "X-Request-Id": request_id})
+                headers = [*message.get("headers", ()), *self._headers(scope)]
+                headers.append((b"x-request-id", request_id.encode()))
+                if timed:
+                    headers.append(_server_timing(state["timings"], time.perf_counter() - began))
+                message["headers"] = headers
             await send(message)
 
         try:
             await self._app(scope, receive, sealed)
+        except Refusal as refusal:
+            if status:
+                raise
+            await answer_refusal(scope, refusal)(scope, receive, sealed)
+        except CancelledError:  # the server is ending and waits no longer
+            raise
         except Exception:
             logger.exception("request failed", extra={"fields": {"request_id": request_id}})
             if status:  # half an answer is out: cutting the connection is all that is left
                 raise
-            refusal = Refusal(500, "internal_error", "The request could not be answered")
-            await refused(Request(scope), refusal)(scope, receive, sealed)
+            failed = Refusal(500, "internal_error", "The request could not be answered")
+            await answer_refusal(scope, failed)(scope, receive, sealed)
         finally:
-            self._record(scope, request_id, status, time.perf_counter() - began)
+            self._record(scope, state, status, time.perf_counter() - began)
 
-    def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _headers(self, scope: Scope) -> Headers:
+        name, digest = self._identity(scope["state"].get("model_version"))
+        key = (name, digest, scope["path"] in _PAGES, scope.get("scheme") == "https")
+        if (fixed := self._fixed.get(key)) is None:
+            version = [
+                (b"x-model-version", name.encode()),
+                (b"x-bundle-digest", digest.encode()),
+            ]
+            policy = _OWN if key[2] else _NOTHING
+            fixed = [*version, *_SECURITY, *policy, *(_TLS if key[3] else [])]
+            self._fixed[key] = fixed
+        return fixed
+
+    def _record(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+        # A connection that was closed for being slow has got its answer from there.
+        status = state.get("closed_with") or status or 500
         # Only a path that has a route is written down: any other is the caller's own text.
-        path = scope["path"] if "route" in scope else "unknown"
+        path = scope["path"]
+        if path not in PREDICTION_PATHS and path not in _QUIET and "route" not in scope:
+            path = "unknown"
+        version = state.get("model_version") or self._identity(None)[0]
+        timings = state["timings"]
         if path in PREDICTION_PATHS and scope["method"] == "POST":
-            self._metrics.answered(status or 500, seconds)
-        level = logging.DEBUG if path in _QUIET else logging.INFO
-        fields = {
-            "request_id": request_id,
+            self._metrics.answered(version, status, seconds, timings)
+        if "refused" in state:
+            self._metrics.refused(state["refused"])
+        if self._logged and path not in self._quiet:
+            self._write(scope, state, path, status, seconds, version)
+
+    def _write(
+        self,
+        scope: Scope,
+        state: Mapping[str, Any],
+        path: str,
+        status: int,
+        seconds: float,
+        version: str,
+    ) -> None:
+        fields: dict[str, object] = {
+            "level": "INFO",
+            "logger": __name__,
+            "message": "request",
+            "request_id": state["request_id"],
             "method": scope["method"],
             "path": path,
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
-            "model_version": self._model_version,
+            "model_version": version,
         }
-        logger.log(level, "request", extra={"fields": fields})
+        if (caller := state.get("caller")) is not None:
+            fields["caller"] = str(caller)
+        if "refused" in state:
+            fields["error"] = state["refused"]
+        for stage, took in state["timings"].items():
+            fields[f"{stage}_ms"] = round(took * 1000, 2)
+        if self._log:
+            self._log.put((time.time(), fields))
+        else:
+            logger.info("request", extra={"fields": fields})
 
 
-def refused(request: Request, refusal: Refusal) -> JSONResponse:
-    """The error body of a refusal."""
-    body = ErrorBody(
-        error=refusal.error,
-        message=refusal.message,
-        timestamp=now(),
-        request_id=request.state.request_id,
-    )
-    return JSONResponse(body.model_dump(), refusal.status, dict(refusal.headers))
+def error_body(error: str, message: str, request_id: str) -> bytes:
+    """The one shape that every error has."""
+    body = {"error": error, "message": message, "timestamp": now(), "request_id": request_id}
+    return orjson.dumps(body)
 
 
-async def on_refusal(request: Request, error: Exception) -> JSONResponse:
+def answer_refusal(scope: Scope, refusal: Refusal) -> Response:
+    """The answer to a request that is refused; the log line and the count get its reason."""
+    state = scope["state"]
+    state["refused"] = refusal.error
+    content = error_body(refusal.error, refusal.message, state["request_id"])
+    headers = dict(refusal.headers)
+    return Response(content, refusal.status, headers, media_type="application/json")
+
+
+async def on_refusal(request: Request, error: Exception) -> Response:
     """Answers our own refusals and the framework's (no such route, wrong method)."""
-    if isinstance(error, Refusal):
-        return refused(request, error)
     if isinstance(error, HTTPException):
         code = _CODES.get(error.status_code, "http_error")
-        return refused(request, Refusal(error.status_code, code, str(error.detail)))
+        error = Refusal(error.status_code, code, str(error.detail), error.headers)
+    if isinstance(error, Refusal):
+        return answer_refusal(request.scope, error)
     raise error
 
 
-def _request_id(scope: Scope) -> str:
-    """The caller's id when it can go into a header and a log as it is, otherwise a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+def _asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, bool]:
+    """The caller's id when it can go into a header and a log as it is, and whether to tell times.
+
+    Of what a caller sends, only this id and a caller's configured name reach the log.
+    """
+    request_id, timed = b"", False
+    for name, value in headers:
+        if name == b"x-request-id":
+            request_id = value
+        elif name == b"x-server-timing":
+            timed = value == b"1"
+    if _SANE_ID.fullmatch(request_id):
+        return request_id.decode(), timed
+    return uuid.uuid4().hex, timed
+
+
+def _server_timing(timings: Mapping[str, float], total: float) -> tuple[bytes, bytes]:
+    """Milliseconds by stage, in the form that browsers' developer tools show."""
+    parts = [f"{stage};dur={timings[stage] * 1000:.2f}" for stage in STAGES if stage in timings]
+    return b"server-timing", ", ".join([*parts, f"total;dur={total * 1000:.2f}"]).encode()

@@ -1,23 +1,31 @@
 """What GET /metrics tells, under the names that the dashboards and alerts know."""
 
-from collections import deque
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector, CollectorRegistry
 
 _WINDOW = 1000
 _QUANTILES = (0.5, 0.95, 0.99)
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_OUTCOMES = ("success", "rejected", "error")
+STAGES = ("queue", "tokenize", "infer")
+
+# Labels and their value, as often as a name has label values.
+Readings = Iterable[tuple[Mapping[str, str], float]]
 
 
-class Recent(Collector):
-    """A summary whose quantiles are those of the last thousand values."""
+class Recent:
+    """Count and sum of all values, and quantiles of the last thousand."""
 
-    def __init__(self, name: str, about: str, model_version: str) -> None:
-        self._name = name
-        self._about = about
-        self._labels = {"model_version": model_version}
+    def __init__(self) -> None:
         self._window: deque[float] = deque(maxlen=_WINDOW)
         self._count = 0
         self._sum = 0.0
@@ -27,46 +35,146 @@ class Recent(Collector):
         self._count += 1
         self._sum += value
 
-    def collect(self) -> Iterable[Metric]:
-        metric = Metric(self._name, self._about, "summary")
+    def into(self, metric: Metric, labels: dict[str, str]) -> None:
         ranked = sorted(self._window)
         for quantile in _QUANTILES if ranked else ():
             value = ranked[min(len(ranked) - 1, int(quantile * len(ranked)))]
-            metric.add_sample(self._name, {**self._labels, "quantile": str(quantile)}, value)
-        metric.add_sample(f"{self._name}_count", self._labels, self._count)
-        metric.add_sample(f"{self._name}_sum", self._labels, self._sum)
-        return [metric]
+            metric.add_sample(metric.name, {**labels, "quantile": str(quantile)}, value)
+        metric.add_sample(f"{metric.name}_count", labels, self._count)
+        metric.add_sample(f"{metric.name}_sum", labels, self._sum)
 
 
-class Metrics:
-    """The endpoint's numbers; one object per server."""
+class Buckets:
+    """A histogram; unlike quantiles, those of several hosts can be added up."""
 
-    def __init__(self, model_version: str) -> None:
-        self._version = model_version
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BOUNDS) + 1)
+        self._sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._counts[bisect_left(_BOUNDS, seconds)] += 1
+        self._sum += seconds
+
+    def into(self, metric: HistogramMetricFamily, labels: list[str]) -> None:
+        total = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip((*map(str, _BOUNDS), "+Inf"), self._counts, strict=True):
+            total += count
+            buckets.append((bound, total))
+        metric.add_metric(labels, buckets, self._sum)
+
+
+class OfVersion:
+    """What is counted for one model version."""
+
+    def __init__(self) -> None:
+        self.requests = dict.fromkeys(_OUTCOMES, 0)
+        self.latency = Recent()
+        self.seconds = Buckets()
+        self.confidence = Recent()
+        self.stages = {stage: Buckets() for stage in STAGES}
+
+
+class Metrics(Collector):
+    """The endpoint's numbers; one object per server, used from its event loop only.
+
+    Plain integers, put into Prometheus' form when somebody asks: counting costs a request about
+    two microseconds, prometheus_client's own counters would cost ten.
+    """
+
+    def __init__(self) -> None:
+        self._versions: dict[str, OfVersion] = {}
+        self._refused: Counter[str] = Counter()
+        self._read: list[tuple[str, str, str, Callable[[], Readings]]] = []
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "mlops_prediction_requests",
-            "Prediction requests; status is success, rejected (4xx) or error (5xx)",
-            ["model_version", "status"],
-            registry=self._registry,
-        )
-        for status in ("success", "rejected", "error"):
-            self._requests.labels(model_version, status)
-        self._latency = Recent(
-            "mlops_prediction_latency_seconds", "From request to answer", model_version
-        )
-        self.confidence = Recent(
-            "mlops_model_confidence", "Probability of the predicted label", model_version
-        )
-        for recent in (self._latency, self.confidence):
-            self._registry.register(recent)
+        self._registry.register(self)
 
-    def answered(self, status: int, seconds: float) -> None:
+    def version(self, name: str) -> OfVersion:
+        """The numbers of a version, all of them zero when it is new."""
+        try:
+            return self._versions[name]
+        except KeyError:
+            return self._versions.setdefault(name, OfVersion())
+
+    def answered(self, name: str, status: int, seconds: float, stages: Mapping[str, float]) -> None:
         """Count one prediction request by its HTTP status."""
+        numbers = self.version(name)
         outcome = "success" if status < 400 else "rejected" if status < 500 else "error"
-        self._requests.labels(self._version, outcome).inc()
+        numbers.requests[outcome] += 1
         if outcome == "success":
-            self._latency.add(seconds)
+            numbers.latency.add(seconds)
+            numbers.seconds.add(seconds)
+        for stage, took in stages.items():
+            numbers.stages[stage].add(took)
+
+    def confident(self, name: str, confidence: float) -> None:
+        """Note how sure the model was of one answer."""
+        self.version(name).confidence.add(confidence)
+
+    def refused(self, reason: str) -> None:
+        """Count a request that was not answered, by the error code its caller got."""
+        self._refused[reason] += 1
+
+    def gauge(self, name: str, about: str, read: Callable[[], Readings]) -> None:
+        """Tell what `read` returns at the time of asking."""
+        self._read.append(("gauge", name, about, read))
+
+    def counter(self, name: str, about: str, read: Callable[[], Readings]) -> None:
+        """Like `gauge`, for a number that only grows; `name` is without `_total`."""
+        self._read.append(("counter", name, about, read))
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        return ()  # asked at registration, when nothing can be read yet
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._requests()
+        refused = CounterMetricFamily(
+            "mlops_requests_refused", "Requests not answered, by error code", labels=["error"]
+        )
+        for error, count in self._refused.items():
+            refused.add_metric([error], count)
+        yield refused
+        for kind, name, about, read in self._read:
+            metric = Metric(name, about, kind)
+            suffix = "_total" if kind == "counter" else ""
+            for labels, value in read():
+                metric.add_sample(name + suffix, dict(labels), value)
+            yield metric
+
+    def _requests(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "mlops_prediction_requests",
+            "Prediction requests; status is success, rejected (4xx) or error (5xx)",
+            labels=["model_version", "status"],
+        )
+        latency = Metric(
+            "mlops_prediction_latency_seconds",
+            "From request to answer, of the last 1000 successes; to add hosts up take"
+            " mlops_prediction_duration_seconds",
+            "summary",
+        )
+        confidence = Metric(
+            "mlops_model_confidence", "Probability of the predicted label", "summary"
+        )
+        duration = HistogramMetricFamily(
+            "mlops_prediction_duration_seconds",
+            "From request to answer, of all successes",
+            labels=["model_version"],
+        )
+        stage = HistogramMetricFamily(
+            "mlops_stage_duration_seconds",
+            "Where the time of a prediction went",
+            labels=["model_version", "stage"],
+        )
+        for name, numbers in self._versions.items():
+            for outcome, count in numbers.requests.items():
+                requests.add_metric([name, outcome], count)
+            numbers.latency.into(latency, {"model_version": name})
+            numbers.confidence.into(confidence, {"model_version": name})
+            numbers.seconds.into(duration, [name])
+            for which, buckets in numbers.stages.items():
+                buckets.into(stage, [name, which])
+        return requests, latency, confidence, duration, stage

@@ -110,7 +110,7 @@ async def _predict(endpoint: "Endpoint", request: Request, keys: Sequence[str]) 
     endpoint.refuse_unless_ready()
     answers = await endpoint.classify(texts)
     for answer in answers:
-        endpoint.metrics.confidence.add(answer.confidence)
+        endpoint.metrics.confident(settings.model_version, answer.confidence)
     if isinstance(ask, contract.DataRequest):
         return _json(contract.data_answer(answers[0], endpoint.manifest.labels))
     seconds = time.perf_counter() - began
