@@ -12,12 +12,15 @@ CLASSIFIER ?= news
 DATA ?=
 TARGET ?= ec2
 SAMPLE_SIZE ?= 4000
+EPOCHS ?= 1
+MAX_LENGTH ?= 64
+LEARNING_RATE ?= 1e-4
 TEXT ?= Stocks rallied after the central bank kept interest rates unchanged
 NAME ?= train
 STACK_ENV := set -a; [ ! -f "$(STATE)/stack.env" ] || . "$(STATE)/stack.env"; set +a
 export PATH := $(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)
-export CLASSIFIER DATA TARGET TEXT SAMPLE_SIZE
+export CLASSIFIER DATA TARGET TEXT SAMPLE_SIZE EPOCHS MAX_LENGTH LEARNING_RATE
 
 .PHONY: help demo up down status deploy predict bootstrap test check lock bench install
 

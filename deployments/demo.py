@@ -46,6 +46,9 @@ class Demo(BaseSettings):
     data: str = ""
     target: str = "ec2"
     sample_size: int = Field(4000, ge=20, description="training rows used at most")
+    epochs: int = 1
+    max_length: int = 64
+    learning_rate: float = 1e-4
 
     @property
     def source(self) -> str:
@@ -61,10 +64,10 @@ class Demo(BaseSettings):
             "sample_size": self.sample_size,
             "training": {
                 "base_model": "offline",
-                "epochs": 1,
-                "max_length": 64,
+                "epochs": self.epochs,
+                "max_length": self.max_length,
                 "batch_size": 16,
-                "learning_rate": 1e-4,
+                "learning_rate": self.learning_rate,
             },
             "rollout": {"target": self.target},
         }
