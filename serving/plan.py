@@ -60,7 +60,7 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
 
 
 class Source(Protocol):
-    """Where plans come from."""
+    """Where plans come from; one that never changes has no interval."""
 
     interval_s: float
 
@@ -71,7 +71,7 @@ class Source(Protocol):
 class FixedPlan:
     """The one bundle that MODEL_PATH and MODEL_VERSION name; it never changes."""
 
-    interval_s = float("inf")
+    interval_s = 0.0
 
     def __init__(self, settings: ServingSettings) -> None:
         one = PlannedVersion(version=settings.model_version, path=settings.model_path)
