@@ -1,11 +1,12 @@
 """The endpoint's only reader of the environment."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class BadSettings(Exception):
@@ -27,7 +28,11 @@ class ServingSettings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535)
     sagemaker_bind_to_port: int | None = Field(None, ge=1, le=65535, description="wins")
     api_workers: int = Field(1, ge=1, le=64, description="processes that each hold the model")
-    batch_size: int = Field(32, ge=1, le=1024, description="requests answered in one go")
+    batch_size: int = Field(32, ge=1, le=1024, description="texts computed in one go")
+    batch_letters: int = Field(8000, ge=1, description="of these texts together, about")
+    max_queue: int = Field(1024, ge=1, description="texts that wait; past it 503 at once")
+    model_timeout_s: float = Field(5, gt=0, le=600, description="a batch; then it is replaced")
+    model_start_timeout_s: float = Field(300, gt=0, le=3600)
     max_chars: int = Field(20_000, ge=1, le=1_000_000, description="of one text")
     max_texts: int = Field(128, ge=1, le=10_000, description="of one batch request")
     max_body_bytes: int = Field(2**20, ge=1024, le=2**26)
@@ -38,6 +43,12 @@ class ServingSettings(BaseSettings):
     follow_interval_s: float = Field(10, ge=0.1, le=3600)
     mlflow_tracking_uri: str = Field("", pattern=r"^(https?://.+)?$")
     model_cache_dir: Path = Field(Path("/app/models"), description="of bundles that were fetched")
+    cache_enabled: bool = Field(True, description="the same text is computed once")
+    cache_ttl_s: float = Field(3600, gt=0, description="how long an answer is known")
+    cache_max_size: int = Field(1000, ge=1, le=1_000_000, description="answers")
+    enable_metrics: bool = True
+    prometheus_port: int | None = Field(None, ge=1, le=65535, description="/metrics is there only")
+    database_url: SecretStr | None = Field(None, description="taken and told: nothing is stored")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     auth: Literal["keys", "off"] = Field("keys", description="off must be said, it never happens")
     api_keys_file: Path | None = Field(None, description="JSON, as `serving.keys new` prints it")
@@ -47,6 +58,16 @@ class ServingSettings(BaseSettings):
     rate_limit_per_minute: int = Field(100, ge=1, description="of one address without a key")
     rate_limit_per_second: int = Field(10, ge=1, description="the same address's burst")
     rate_limit_key_per_minute: int = Field(1000, ge=1, description="of one caller with a key")
+    rate_limit_load_test_per_minute: int = Field(60_000, ge=1, description="of class load-test")
+    redis_url: SecretStr | None = Field(None, description="limits shared by several servers")
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="networks, by commas, whose X-Forwarded-For is believed"
+    )
+    audit_file: Path | None = Field(None, description="empty: among the other log lines")
+    audit_text: Literal["none", "hash"] = Field("none", description="hash: SHA-256 of the body")
+    tls_cert_file: Path | None = Field(None, description="PEM, the whole chain")
+    tls_key_file: Path | None = None
+    sagemaker: bool = Field(False, description="the container's argument `serve` says so")
 
     @property
     def port(self) -> int:
@@ -56,6 +77,13 @@ class ServingSettings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _by_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @model_validator(mode="after")
     def _only_the_bundles_own(self) -> Self:

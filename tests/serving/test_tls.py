@@ -1,0 +1,104 @@
+"""TLS on the server's own port."""
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from serving import tls
+from serving.errors import CannotStart
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A self-signed certificate of 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    for file, lock in (
+        ("key.pem", serialization.NoEncryption()),
+        ("locked.pem", serialization.BestAvailableEncryption(b"word")),
+    ):
+        (folder / file).write_bytes(key.private_bytes(pem, pkcs8, lock))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize(
+    ("newest", "spoken"),
+    [(ssl.TLSVersion.TLSv1_3, "TLSv1.3"), (ssl.TLSVersion.TLSv1_2, "TLSv1.2")],
+)
+def test_callers_are_answered_over_tls_of_today(pair, newest, spoken):
+    assert handshake(pair, newest) == spoken
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
+def test_older_tls_is_refused(pair):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        handshake(pair, ssl.TLSVersion.TLSv1_1)
+
+
+def handshake(pair, newest) -> str:
+    caller = ssl.create_default_context(cafile=str(pair[0]))
+    caller.set_ciphers("DEFAULT:@SECLEVEL=0")
+    caller.minimum_version = min(newest, ssl.TLSVersion.TLSv1_2)
+    caller.maximum_version = newest
+
+    async def meet():
+        server = await asyncio.start_server(
+            lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=tls.context_of(*pair)
+        )
+        port = server.sockets[0].getsockname()[1]
+        async with server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=caller)
+            version = writer.get_extra_info("ssl_object").version()
+            await reader.read()
+            writer.close()
+            return version
+
+    return asyncio.run(meet())
+
+
+def test_half_of_a_pair_stops_the_server(pair):
+    with pytest.raises(CannotStart, match="TLS_CERT_FILE is set but TLS_KEY_FILE is not"):
+        tls.context_of(pair[0], None)
+    with pytest.raises(CannotStart, match="TLS_KEY_FILE is set but TLS_CERT_FILE is not"):
+        tls.context_of(None, pair[1])
+
+
+def test_files_that_are_no_pair_stop_the_server_in_one_line(pair, tmp_path):
+    certificate, key = pair
+    (tmp_path / "empty.pem").touch()
+    wrong = {
+        (certificate, tmp_path / "none.pem"): "none.pem cannot be read: No such file",
+        (certificate, tmp_path / "empty.pem"): "empty.pem: ",
+        (certificate, certificate): "cert.pem: ",
+        (certificate, key.with_name("locked.pem")): "locked.pem: ",
+    }
+
+    for files, said in wrong.items():
+        with pytest.raises(CannotStart) as refused:
+            tls.context_of(*files)
+        assert said in str(refused.value)
+        assert "\n" not in str(refused.value)
