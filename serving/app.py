@@ -3,13 +3,12 @@
 import signal
 import socket
 import sys
-from contextlib import ExitStack
 from types import FrameType
 
 import litserve as ls
 import uvicorn
 
-from serving import logs, processes, settings
+from serving import logs, settings
 from serving.endpoint import Endpoint
 from serving.errors import CannotStart
 from serving.settings import BadSettings, ServingSettings
@@ -47,19 +46,10 @@ def serve(endpoint: Endpoint) -> None:
     endpoint.on_failure = lambda: http.handle_exit(signal.SIGTERM, None)
     signal.signal(signal.SIGTERM, http.handle_exit)
     signal.signal(signal.SIGINT, http.handle_exit)
-    processes.followers_from_now_on()
-    with ExitStack() as end:
-        # LitServe's `run` is not used: it lets SIGTERM orphan its children, does not see them die
-        # while starting, binds three host names only and is silent until the model is loaded.
-        manager = endpoint._init_manager(1)
-        end.callback(manager.shutdown)
-        listener = end.enter_context(_bind(given.api_host, given.port))
-        endpoint.inference_workers = endpoint.launch_inference_worker(endpoint.lit_api)
-        end.callback(_kill, endpoint)
-        endpoint.children = [*endpoint.inference_workers, manager._process]
+    # LitServe's `run` is not used: it lets SIGTERM orphan its children, does not see them die
+    # while starting, binds three host names only and is silent until the model is loaded.
+    with _bind(given.api_host, given.port) as listener:
         http.run(sockets=[listener])
-    if endpoint.told:
-        sys.exit(1)
     if endpoint.failure:
         raise CannotStart(endpoint.failure)
 
@@ -74,13 +64,6 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
     return listener
-
-
-def _kill(endpoint: Endpoint) -> None:
-    """End the model's processes: HTTP is down, so nobody waits for them, and they hold no state."""
-    for worker in endpoint.inference_workers:
-        worker.kill()
-        worker.join()
 
 
 def main() -> None:

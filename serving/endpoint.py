@@ -4,26 +4,22 @@ import asyncio
 import hashlib
 import logging
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import litserve as ls
 from fastapi import FastAPI
-from litserve.connector import check_cuda_with_nvidia_smi
-from litserve.server import response_queue_to_buffer
-from litserve.utils import LitAPIStatus, ResponseBufferItem, WorkerSetupStatus
 from pydantic import ValidationError
 
-from serving import contract, processes, routes
+from serving import contract, routes
 from serving.contract import Answer, Refusal
 from serving.envelope import Envelope
 from serving.errors import CannotStart
 from serving.metrics import Metrics
+from serving.pool import Pool
 from serving.settings import ServingSettings
-from serving.worker import WARM_UP, ClassifyAPI
+from serving.worker import ClassifyAPI
 from training.formats import BundleManifest
 
 logger = logging.getLogger(__name__)
@@ -37,24 +33,14 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         self.manifest, self.digest = read_manifest(settings.model_path)
         self.metrics = Metrics()
         self.metrics.version(settings.model_version)
-        self.ready = False
+        self.pool = Pool(settings, settings.model_path, self.digest)
         self.failure: str | None = None
-        self.told = False
         self.on_failure: Callable[[], None] = lambda: None
-        self.children: list[BaseProcess] = []
         self._loaded_at = ""
-        api = ClassifyAPI(settings, self.digest)
-        self._path = api.api_path
-        super().__init__(
-            api,
-            # "auto" would import torch here, in the process that has no need of it.
-            accelerator="cuda" if check_cuda_with_nvidia_smi() else "cpu",
-            workers_per_device=settings.api_workers,
-            timeout=settings.request_timeout_s,
-        )
+        # The accelerator is the pool's matter; "auto" would import torch here for nothing.
+        super().__init__(ClassifyAPI(), accelerator="cpu", timeout=settings.request_timeout_s)
         self.app.title = f"{settings.model_name or self.manifest.classifier} classifier"
         self.app.version = settings.model_version
-        self.app.response_queue_id = 0
         self.app.add_middleware(
             Envelope,
             metrics=self.metrics,
@@ -66,11 +52,17 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         routes.add(self)
 
     @property
+    def ready(self) -> bool:
+        return self.pool.ready
+
+    @property
     def status(self) -> str:
-        return "failed" if self.failure else "healthy" if self.ready else "starting"
+        if self.failure or self.pool.failure:
+            return "failed"
+        return "healthy" if self.ready else "starting"
 
     def refuse_unless_ready(self) -> None:
-        if not self.ready or self.failure:
+        if not self.ready:
             raise Refusal(503, self.status, f"The model is {self.status}")
 
     def info(self) -> contract.ModelInfo:
@@ -89,84 +81,30 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
 
     async def classify(self, texts: list[str]) -> list[Answer]:
         """Answers in the order of the texts, from whichever model process is free."""
-        uid = uuid.uuid4().hex
-        waiting = ResponseBufferItem(asyncio.Event())
-        self.response_buffer[uid] = waiting
-        try:
-            self._get_request_queue(self._path).put((0, uid, time.monotonic(), texts))
-            async with asyncio.timeout(self.settings.request_timeout_s):
-                await waiting.event.wait()
-        except TimeoutError:
-            message = f"No answer within {self.settings.request_timeout_s:g} seconds"
-            raise Refusal(503, "timeout", message) from None
-        except (ConnectionError, EOFError):
-            raise Refusal(503, "failed", "The model's process is gone") from None
-        finally:
-            del self.response_buffer[uid]
-        self._refuse_if_failed()
-        answers, status = waiting.response
-        if status != LitAPIStatus.OK:
-            raise Refusal(500, "internal_error", "The model could not answer")
-        return [Answer(*answer) for answer in answers]
-
-    def fail(self, reason: str) -> None:
-        """Answer everybody who waits, refuse everybody who comes, and end the process."""
-        if self.failure is None:
-            logger.error(reason)
-            self.failure = reason
-            for waiting in self.response_buffer.values():
-                waiting.event.set()
-            self.on_failure()
-
-    def _refuse_if_failed(self) -> None:
-        if self.failure:
-            raise Refusal(503, "failed", "The model's process is gone")
+        deadline = time.monotonic() + self.settings.request_timeout_s
+        done = await self.pool.classify(texts, deadline=deadline, gone=lambda: False)
+        return done.answers
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Pass answers on, watch over the children and become ready, for as long as HTTP is up."""
-        loop = asyncio.get_running_loop()
-        answers = loop.create_task(
-            response_queue_to_buffer(
-                self._transport, self.response_buffer, 0, self.litapi_connector
-            )
-        )
-        warm_up = loop.create_task(self._become_ready())
-        for child in self.children:
-            loop.add_reader(child.sentinel, self._lost, child)
-        answers.add_done_callback(self._stopped_answering)
-        warm_up.add_done_callback(self._warmed_up)
+        """Load the model and become ready, for as long as HTTP is up."""
+        starting = asyncio.get_running_loop().create_task(self._start())
         try:
             yield
         finally:
-            answers.remove_done_callback(self._stopped_answering)
-            for child in self.children:
-                loop.remove_reader(child.sentinel)
-            answers.cancel()
-            warm_up.cancel()
+            starting.cancel()
+            self.pool.stop()
 
-    async def _become_ready(self) -> None:
-        while not all(s == WorkerSetupStatus.READY for s in self.workers_setup_status.values()):
-            await asyncio.sleep(0.05)
-        await self.classify([WARM_UP])
+    async def _start(self) -> None:
+        try:
+            await self.pool.start()
+        except CannotStart as error:
+            self.failure = str(error)
+            self.on_failure()
+            return
         self._loaded_at = contract.now()
-        self.ready = True
         fields = {"model_version": self.settings.model_version, "bundle_digest": self.digest}
         logger.info("ready", extra={"fields": fields})
-
-    def _lost(self, child: BaseProcess) -> None:
-        asyncio.get_running_loop().remove_reader(child.sentinel)
-        child.join()
-        self.told = child.exitcode == processes.TOLD
-        self.fail(f"{child.name} {child.pid} ended with exit code {child.exitcode}")
-
-    def _stopped_answering(self, _: "asyncio.Task[None]") -> None:
-        # LitServe's reader of answers ends at the first message that it does not understand.
-        self.fail("answers of the model are no longer read")
-
-    def _warmed_up(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self.fail(f"warm-up failed: {error!r}")
 
 
 def read_manifest(folder: Path) -> tuple[BundleManifest, str]:

@@ -4,10 +4,12 @@ import ctypes
 import os
 import signal
 import sys
-from functools import partial
+import time
+from collections import deque
 
-TOLD = 3  # exit code of a child that has written its reason to stderr
 _PR_SET_PDEATHSIG = 1
+_MOST_RESTARTS = 5
+_WINDOW_S = 60
 
 
 def follow_parent(parent: int) -> None:
@@ -24,6 +26,24 @@ def follow_parent(parent: int) -> None:
         os._exit(1)
 
 
-def followers_from_now_on() -> None:
-    """Make every process that this one forks follow it."""
-    os.register_at_fork(after_in_child=partial(follow_parent, os.getpid()))
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Restarts:
+    """When a process may be started again: at once, then later each time, five in a minute."""
+
+    def __init__(self) -> None:
+        self._at: deque[float] = deque(maxlen=_MOST_RESTARTS)
+
+    def delay(self, now: float | None = None) -> float:
+        """Seconds until the start that is asked for now; counts it."""
+        now = time.monotonic() if now is None else now
+        recent = [at for at in self._at if at > now - _WINDOW_S]
+        if len(recent) == _MOST_RESTARTS:
+            wait = recent[0] + _WINDOW_S - now
+        else:
+            wait = 2.0 ** (len(recent) - 1) if recent else 0.0
+        self._at.append(now + wait)
+        return wait

@@ -1,99 +1,149 @@
-"""The process that holds the model; LitServe's hooks, and how it takes requests off the queue."""
+"""The process that holds the model: LitServe's hooks, and the loop that runs them batch by batch.
+
+Started by serving.model_process as `python -m serving.worker <socket> <parent> <spec>`.
+"""
 
 import logging
 import math
 import os
+import socket
 import sys
 import time
-from contextlib import suppress
-from itertools import islice
-from queue import Empty, Queue
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import litserve as ls
-from litserve.loops.base import _SENTINEL_VALUE, _StopLoopError
-from litserve.loops.simple_loops import BatchedLoop
+import msgspec
+from litserve.callbacks import CallbackRunner
+from litserve.loops.base import LitLoop
+from litserve.loops.loops import inference_worker
 
 from serving import logs, processes
-from serving.settings import ServingSettings
+from serving.channel import Answers, CannotLoad, ModelEnd, Ready, Said, Unanswered, Work
+from serving.model_process import WARM_UP, Spec
 
 if TYPE_CHECKING:
-    from training.bundle import Prediction
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from training.tokens import Encoded
 
 logger = logging.getLogger(__name__)
 
-WARM_UP = "The team won the match after a long season."
+
+@dataclass(slots=True)
+class Batch:
+    """One batch on its way through the hooks."""
+
+    number: int
+    encoded: "list[Encoded]"
+    tokenize_s: float
 
 
-class DrainingLoop(BatchedLoop):  # type: ignore[misc]
-    """Waits for one request, then takes what else is waiting.
+@dataclass(slots=True)
+class Answered:
+    """A batch that the model has answered."""
 
-    LitServe's own loop polls: it delays each lone request by its batch timeout and burns CPU when
-    idle. This one does neither; batches form by themselves while the model is busy.
+    batch: Batch
+    probabilities: "NDArray[np.float64]"
+    infer_s: float
+
+
+class BatchLoop(LitLoop):  # type: ignore[misc]
+    """Waits for a batch, answers it, and says so in one message.
+
+    The front forms the batches, so LitServe's own loops, which poll a queue and send one message
+    for each request, have nothing to do here.
     """
 
-    def get_batch_requests(
-        self, lit_api: "ClassifyAPI", request_queue: "Queue[Any]", transport: object
-    ) -> tuple[list[Any], list[Any]]:
-        waiting = [request_queue.get()]
-        with suppress(Empty):
-            while len(waiting) < lit_api.max_batch_size:
-                waiting.append(request_queue.get_nowait())
-        if _SENTINEL_VALUE in waiting:
-            raise _StopLoopError
-        oldest = time.monotonic() - lit_api.request_timeout
-        alive = [(queue, uid, texts) for queue, uid, at, texts in waiting if at >= oldest]
-        expired = [(queue, uid) for queue, uid, at, _ in waiting if at < oldest]
-        return alive, expired
+    def run(
+        self,
+        lit_api: "ClassifyAPI",
+        device: str,
+        worker_id: int,
+        request_queue: ModelEnd,
+        transport: ModelEnd,
+        workers_setup_status: dict[str, str],
+        callback_runner: CallbackRunner,
+    ) -> None:
+        work = request_queue.get()
+        said: Said
+        try:
+            said = lit_api.encode_response(lit_api.predict(lit_api.decode_request(work)))
+        except Exception as error:
+            # Its stack is logged and not its message, which may quote a user's text.
+            logger.exception("a batch could not be answered")
+            said = Unanswered(work.batch, type(error).__name__)
+        transport.send(said, consumer_id=0)
 
 
 class ClassifyAPI(ls.LitAPI):  # type: ignore[misc]
-    """A request is a list of texts, an answer a list of plain tuples; the rest is HTTP's matter."""
+    """A request is a batch of texts, an answer their probabilities; HTTP is the front's matter."""
 
-    def __init__(self, settings: ServingSettings, digest: str) -> None:
-        super().__init__(max_batch_size=settings.batch_size, loop=DrainingLoop())
-        self._settings = settings
-        self._digest = digest
-        self._parent = os.getpid()
+    def __init__(self, spec: Spec | None = None, front: ModelEnd | None = None) -> None:
+        super().__init__(loop=BatchLoop())
+        self._given = spec
+        self._front = front
 
     def setup(self, device: str) -> None:
         """Load the verified bundle and prove it by one prediction, or end with the reason."""
-        processes.follow_parent(self._parent)
-        logs.configure(self._settings.log_level)
+        if not (self._given and self._front):
+            raise SystemExit(1)  # the front's own object is never set up
         try:
-            self._load(device)
+            self.load(device, self._given)
         except Exception as error:
             logger.exception("the model cannot be served")
-            reason = " ".join(str(error).split()) or type(error).__name__
-            sys.stderr.write(f"serving: cannot start: {reason}\n")
+            self._front.send(CannotLoad(" ".join(str(error).split()) or type(error).__name__))
             # LitServe would swallow an Exception and exit 0.
-            raise SystemExit(processes.TOLD) from None
+            raise SystemExit(1) from None
+        self._front.send(Ready(list(self.classifier.manifest.labels)))
 
-    def _load(self, device: str) -> None:
+    def load(self, device: str, spec: Spec) -> None:
         # OpenMP reads it when torch is imported. Threads that spin while they wait for each other
         # made a prediction 13 times slower on two cores that others used too.
         os.putenv("OMP_WAIT_POLICY", "PASSIVE")
-        from training.bundle import BundleError, Classifier  # the HTTP process has no need of it
+        from training.bundle import BundleError, Classifier  # the front has no need of it
 
-        threads = max(1, len(os.sched_getaffinity(0)) // self._settings.api_workers)
-        self.classifier = Classifier.load(self._settings.model_path, device, threads)
-        if (found := self.classifier.manifest.digest) != self._digest:
+        folder = spec.folder
+        self.classifier = Classifier.load(Path(folder), device, spec.threads)
+        if (found := self.classifier.manifest.digest) != spec.digest:
             raise BundleError(
-                f"{self._settings.model_path}: bundle changed while starting:"
-                f" {self._digest[:12]} became {found[:12]}"
+                f"{folder}: bundle changed while starting: {spec.digest[:12]} became {found[:12]}"
             )
         (proof,) = self.classifier.predict([WARM_UP])
         if not all(map(math.isfinite, proof.probabilities)):
-            raise BundleError(f"{self._settings.model_path}: the model answers NaN or infinity")
+            raise BundleError(f"{folder}: the model answers NaN or infinity")
 
-    def decode_request(self, request: list[str]) -> list[str]:
-        return request
+    def decode_request(self, request: Work) -> Batch:
+        began = time.perf_counter()
+        encoded = self.classifier.encode(request.texts)
+        return Batch(request.batch, encoded, time.perf_counter() - began)
 
-    def predict(self, x: list[list[str]]) -> "list[list[Prediction]]":
-        """Answer the texts of all requests as one list, so that like lengths share a batch."""
-        predictions = iter(self.classifier.predict([text for texts in x for text in texts]))
-        return [list(islice(predictions, len(texts))) for texts in x]
+    def predict(self, x: Batch) -> Answered:
+        began = time.perf_counter()
+        probabilities = self.classifier.probabilities(x.encoded)
+        return Answered(x, probabilities, time.perf_counter() - began)
 
-    def encode_response(self, output: "list[Prediction]") -> list[tuple[Any, ...]]:
-        # Plain values: a pickled Prediction would make the HTTP process import torch.
-        return [(one.label, one.confidence, one.probabilities, one.truncated) for one in output]
+    def encode_response(self, output: Answered) -> Answers:
+        return Answers(
+            output.batch.number,
+            output.probabilities.tobytes(),
+            bytes(one.truncated for one in output.batch.encoded),
+            output.batch.tokenize_s,
+            output.infer_s,
+        )
+
+
+def main(descriptor: str, parent: str, given: str) -> None:
+    """Answer batches until the front is gone."""
+    processes.follow_parent(int(parent))
+    spec: Any = msgspec.json.decode(given, type=Spec)
+    logs.configure(spec.log_level)
+    front = ModelEnd(socket.socket(fileno=int(descriptor)))
+    api = ClassifyAPI(spec, front)
+    inference_worker(api, spec.device, 0, front, front, {}, CallbackRunner(), False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from training import engine
 from training.engine import EngineError, GraphEngine, TorchEngine, quiet
 from training.formats import BundleManifest
-from training.tokens import TextEncoder
+from training.tokens import Encoded, TextEncoder
 
 if TYPE_CHECKING:
     from training.quantise import Built
@@ -174,12 +176,20 @@ class Classifier:
 
     def predict(self, texts: list[str]) -> list[Prediction]:
         """One prediction for each text, in the order of the texts."""
-        encoded = self._encoder(texts)
-        answers = engine.probabilities(self._engine, [one.ids for one in encoded])
+        encoded = self.encode(texts)
         return [
-            self._prediction(found.tolist(), one.truncated)
-            for found, one in zip(answers, encoded, strict=True)
+            self._prediction(found, one.truncated)
+            for found, one in zip(self.probabilities(encoded).tolist(), encoded, strict=True)
         ]
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """The token ids of each text, the first half of a prediction."""
+        return self._encoder(texts)
+
+    def probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
+        """One row for each encoded text, the second half of a prediction."""
+        found = engine.probabilities(self._engine, [one.ids for one in encoded])
+        return np.array(found, np.float64).reshape(len(encoded), len(self.manifest.labels))
 
     def _prediction(self, probabilities: list[float], truncated: bool) -> Prediction:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)

@@ -43,7 +43,7 @@ class Server:
 
     def worker(self) -> psutil.Process:
         """The process that holds the model."""
-        return next(p for p in self.family() if "spawn_main" in " ".join(p.cmdline()))
+        return next(p for p in self.family() if "serving.worker" in " ".join(p.cmdline()))
 
     def end(self) -> None:
         """Nothing of it is left, whatever the test has done to it."""

@@ -1,0 +1,30 @@
+"""How quick the model is, measured while it answers, and what follows from it."""
+
+_WEIGHT = 0.05
+# One batch takes about this long at most: what comes after it need not wait longer to be begun.
+_BATCH_S = 0.1
+
+
+class Pace:
+    """Cost per second of one model process, as a mean over the last twenty batches or so."""
+
+    def __init__(self, most_cost: int) -> None:
+        self._most = most_cost
+        self._cost = self._seconds = 0.0
+
+    def saw(self, cost: int, seconds: float) -> None:
+        """One batch of that cost took so long."""
+        weight = _WEIGHT if self._seconds else 1.0
+        self._cost += weight * (cost - self._cost)
+        self._seconds += weight * (seconds - self._seconds)
+
+    def seconds(self, cost: int, processes: int) -> float:
+        """How long work of that cost takes; 0 before anything was measured."""
+        return cost * self._seconds / self._cost / max(1, processes) if self._cost else 0.0
+
+    @property
+    def budget(self) -> float:
+        """The cost of one batch."""
+        if not self._cost or not self._seconds:
+            return self._most
+        return min(self._most, self._cost / self._seconds * _BATCH_S)

@@ -1,0 +1,286 @@
+"""The model processes of one bundle, and the queue before them.
+
+The queue lives here and not in the processes: each is given work only when it can take it, so work
+that nobody waits for is never computed, and a process that dies loses only what it held.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from litserve.connector import check_cuda_with_nvidia_smi
+
+from serving.backlog import Backlog, Classified, Job, wanted
+from serving.channel import Answers
+from serving.contract import Answer, Refusal
+from serving.errors import CannotStart
+from serving.model_process import Batch, ModelProcess, Spec
+from serving.pace import Pace
+from serving.processes import Restarts, cores
+from serving.settings import ServingSettings
+from serving.suspects import Standing, Suspects
+
+logger = logging.getLogger(__name__)
+
+_AHEAD = 2  # batches in one process: the second is there when the first is done
+_SWEEP_S = 0.05
+_ATTEMPTS = 3
+_LETTERS = 20_000  # beyond them a text costs no more: every model has cut it off
+
+
+class Pool:
+    """Answers texts with one bundle; dead or hung processes are replaced behind the queue."""
+
+    def __init__(self, settings: ServingSettings, folder: Path, digest: str) -> None:
+        self.failure: str | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        self._settings = settings
+        self._folder, self._digest = folder, digest
+        self._backlog = Backlog(_LETTERS)
+        self._suspects = Suspects()
+        self._pace = Pace(settings.batch_letters)
+        self._alive: list[ModelProcess] = []
+        self._processes: set[ModelProcess] = set()
+        self._keepers: list[asyncio.Task[None]] = []
+        self._jobs: list[Job] = []
+        self._numbers = 0
+        self._draining = False
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._swept = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a process that has proved itself would take work now."""
+        return bool(self._alive) and not self._draining
+
+    @property
+    def queued(self) -> int:
+        """Texts that wait for a process."""
+        return len(self._backlog)
+
+    async def start(self) -> None:
+        """Load the bundle in every process; raises CannotStart with the first one's reason."""
+        self._loop = asyncio.get_running_loop()
+        places = range(self._settings.api_workers)
+        try:
+            first = await asyncio.gather(*map(self._spawn, places))
+        except BaseException:
+            self.stop()
+            raise
+        self._keepers = [
+            self._loop.create_task(self._keep(place, process))
+            for place, process in zip(places, first, strict=True)
+        ]
+
+    def classify(
+        self, texts: Sequence[str], *, deadline: float, gone: Callable[[], bool]
+    ) -> "asyncio.Future[Classified]":
+        """The answers in the order of the texts; a Refusal is raised at once or set by `deadline`.
+
+        `deadline` is a time.monotonic(); `gone` says that nobody waits for the answer any more.
+        """
+        standing = self._suspects.worst(texts)
+        self._refuse_unless_admitted(texts, deadline, standing)
+        job = Job(
+            self._loop.create_future(),
+            deadline,
+            gone,
+            standing is Standing.SUSPECT,
+            len(texts),
+            [None] * len(texts),
+        )
+        self._backlog.add(job, texts)
+        self._jobs.append(job)
+        if self._sweeper is None:
+            self._swept = time.monotonic()
+            self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+        self._dispatch()
+        return job.future
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new work and wait until what was taken is answered, at most so long."""
+        self._draining = True
+        self.on_change()
+        end = time.monotonic() + seconds
+        while any(not job.over for job in self._jobs) and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the processes at once; whoever still waits is told."""
+        self._draining = True
+        for keeper in self._keepers:
+            keeper.cancel()
+        for process in self._processes:
+            process.kill()
+        self._alive.clear()
+        self._refuse_all(Refusal(503, "draining", "The model is being taken down"))
+        if self._sweeper:
+            self._sweeper.cancel()
+
+    def _refuse_unless_admitted(
+        self, texts: Sequence[str], deadline: float, standing: Standing
+    ) -> None:
+        if self.failure:
+            raise Refusal(503, "failed", "The model's process cannot be brought back")
+        if self._draining:
+            raise Refusal(503, "draining", "The model is being taken down")
+        if not self._keepers:
+            raise Refusal(503, "starting", "The model is starting")
+        if standing is Standing.CONDEMNED:
+            message = "This text ended the model's process twice; it is not classified"
+            raise Refusal(422, "validation_error", message)
+        waiting = len(self._backlog)
+        if waiting and waiting + len(texts) > self._settings.max_queue:
+            raise self._overloaded(f"{waiting} texts wait already")
+        wait_s = self._pace.seconds(self._cost_ahead(), len(self._alive))
+        if time.monotonic() + wait_s > deadline:
+            raise self._overloaded("The queue is longer than the deadline")
+
+    def _overloaded(self, why: str) -> Refusal:
+        # When half of the queue is gone there is room again for more than one caller.
+        wait_s = max(0.05, self._pace.seconds(self._cost_ahead(), len(self._alive)) / 2)
+        headers = {
+            "Retry-After": str(max(1, round(wait_s + 0.5))),
+            "retry-after-ms": str(round(wait_s * 1000)),
+        }
+        return Refusal(503, "overloaded", why, headers)
+
+    def _cost_ahead(self) -> int:
+        held = sum(text.cost for one in self._alive for batch in one.held for text in batch.texts)
+        return self._backlog.cost + held
+
+    def _dispatch(self) -> None:
+        """Give the oldest work to whichever process has the least, while one can take more."""
+        while self._alive and len(self._backlog):
+            process = min(self._alive, key=lambda one: len(one.held))
+            alone = self._backlog.next_alone()
+            held = process.held
+            if len(held) >= _AHEAD or (held and (alone or held[0].texts[0].alone)):
+                return
+            texts = self._backlog.take(self._settings.batch_size, self._pace.budget)
+            if not texts:
+                return
+            self._numbers += 1
+            now = time.monotonic()
+            for text in texts:
+                text.job.queue_s = max(text.job.queue_s, now - text.job.began)
+            process.give(Batch(self._numbers, texts, now))
+
+    def answered(self, process: ModelProcess, batch: Batch, answers: Answers) -> None:
+        now = time.monotonic()
+        self._pace.saw(sum(text.cost for text in batch.texts), now - process.head_since)
+        process.head_since = now
+        self._dispatch()  # first of all: the process must not wait for us
+        labels = process.labels
+        rows = memoryview(answers.probabilities).cast("d").tolist()
+        jobs = {text.job for text in batch.texts}
+        for job in jobs:
+            job.tokenize_s += answers.tokenize_s
+            job.infer_s += answers.infer_s
+        for number, text in enumerate(batch.texts):
+            row = tuple(rows[number * len(labels) : (number + 1) * len(labels)])
+            confidence = max(row)
+            label = labels[row.index(confidence)]
+            answer = Answer(label, confidence, row, bool(answers.truncated[number]))
+            text.job.answer(text.place, answer)
+            if text.alone:
+                self._suspects.acquit(text.text)
+
+    def unanswered(self, process: ModelProcess, batch: Batch) -> None:
+        """The model raised: the text that made it do so is found by trying each one alone."""
+        process.head_since = time.monotonic()
+        if len(batch.texts) > 1:
+            self._backlog.put_back(batch.texts, alone=True)
+        else:
+            refusal = Refusal(500, "internal_error", "The model could not answer")
+            batch.texts[0].job.refuse(refusal)
+        self._dispatch()
+
+    def lost(self, process: ModelProcess) -> None:
+        """What it was computing is answered now; what it had not begun waits for another."""
+        if process in self._alive:
+            self._alive.remove(process)
+        if process.held:
+            for text in process.held.popleft().texts:
+                self._suspects.accuse(text.text)
+                text.job.refuse(Refusal(503, "failed", "The model's process is gone"))
+        for batch in reversed(process.held):
+            self._backlog.put_back(batch.texts, alone=batch.texts[0].alone)
+        process.held.clear()
+        self.on_change()
+        self._dispatch()
+
+    async def _spawn(self, place: int) -> ModelProcess:
+        process = ModelProcess(self._spec(place), self)
+        self._processes.add(process)
+        try:
+            await process.start(self._settings.model_start_timeout_s)
+        except BaseException:
+            self._processes.discard(process)
+            raise
+        self._alive.append(process)
+        self.on_change()
+        return process
+
+    def _spec(self, place: int) -> Spec:
+        settings = self._settings
+        gpus = check_cuda_with_nvidia_smi()
+        return Spec(
+            folder=str(self._folder),
+            digest=self._digest,
+            device=f"cuda:{place % gpus}" if gpus else "cpu",
+            threads=max(1, cores() // settings.api_workers),
+            log_level=settings.log_level,
+        )
+
+    async def _keep(self, place: int, process: ModelProcess) -> None:
+        """Replace the process whenever it ends, until that fails too often in a row."""
+        restarts = Restarts()
+        while True:
+            code = await process.ended()
+            self._processes.discard(process)
+            reason = f"model process {process.pid} ended with exit code {code}"
+            logger.error(reason)
+            for _ in range(_ATTEMPTS):
+                await asyncio.sleep(restarts.delay())
+                try:
+                    process = await self._spawn(place)
+                    break
+                except CannotStart as error:
+                    reason = str(error)
+                    logger.error(reason)
+            else:
+                self._give_up(reason)
+                return
+            self._dispatch()
+
+    def _give_up(self, reason: str) -> None:
+        running = [keeper for keeper in self._keepers if not keeper.done()]
+        if len(running) == 1:  # the one that gives up: no other is left
+            self.failure = reason
+            self._refuse_all(Refusal(503, "failed", "The model's process cannot be brought back"))
+            self.on_change()
+
+    def _refuse_all(self, refusal: Refusal) -> None:
+        for job in self._jobs:
+            job.refuse(refusal)
+        self._jobs = []
+        self._backlog.sweep()
+
+    def _sweep(self) -> None:
+        """Answer whose time is up, forget who has left, and end a process that hangs."""
+        now = time.monotonic()
+        # A sweep that comes late says that the whole machine stood still, not one process.
+        late = max(0.0, now - self._swept - 2 * _SWEEP_S)
+        self._swept = now
+        self._jobs = [job for job in self._jobs if wanted(job)]
+        self._backlog.sweep()
+        for process in self._alive:
+            process.head_since += late
+            if process.held and now - process.head_since > self._settings.model_timeout_s:
+                logger.error(f"model process {process.pid} hangs; it is killed")
+                process.kill()
+        busy = self._jobs or any(process.held for process in self._alive)
+        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if busy else None
