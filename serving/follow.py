@@ -60,14 +60,16 @@ class Following:
             self._missed(str(error))
             return
         self._misses = 0
-        if plan == self._applied:
-            self._bad = None
-            return
-        if plan != self._bad or time.monotonic() >= self._not_before:
+        if plan == self._applied and not self._versions.lost:
+            self._bad, self.refused = None, ""
+        elif plan != self._bad or time.monotonic() >= self._not_before:
             try:
                 await self._apply(plan)
             except CannotStart as error:
                 self._refuse(plan, str(error))
+            except Exception as error:  # whatever it is, what answers goes on answering
+                logger.exception("a plan could not be applied")
+                self._refuse(plan, repr(error))
 
     async def _apply(self, plan: Plan) -> None:
         await self._versions.apply(plan)

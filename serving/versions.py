@@ -33,6 +33,7 @@ class Version:
     pool: Pool
     loaded_at: str
     weight: float
+    weights_bytes: int = 0
 
 
 class Versions:
@@ -63,6 +64,17 @@ class Versions:
     def ready(self) -> bool:
         """Whether a request that names no version is answered."""
         return any(one.pool.ready for one in self._serving.values() if one.weight)
+
+    @property
+    def failure(self) -> str | None:
+        """Why no request can be answered any more, once that is so."""
+        failures = [one.pool.failure for one in self._serving.values() if one.weight]
+        return failures[0] if failures and all(failures) else None
+
+    @property
+    def lost(self) -> bool:
+        """Whether some version's processes could not be brought back."""
+        return any(one.pool.failure for one in self._serving.values())
 
     def choose(self, wanted: str | None, key: str | None) -> Version:
         """The version for one request: the one it names, else by its key, else by weight.
@@ -136,8 +148,16 @@ class Versions:
         except CannotStart:
             fetch.discard(planned, cache)
             raise
-        now = contract.now()
-        return Version(planned.version, manifest, digest, folder, pool, now, planned.weight)
+        return Version(
+            name=planned.version,
+            manifest=manifest,
+            digest=digest,
+            folder=folder,
+            pool=pool,
+            loaded_at=contract.now(),
+            weight=planned.weight,
+            weights_bytes=_size(folder / "model.safetensors"),
+        )
 
     async def _warm(self, folder: Path, digest: str) -> Pool:
         pool = self._make_pool(self._settings, folder, digest)
@@ -166,6 +186,10 @@ def _distance(key: str, version: Version) -> float:
     data = f"{version.name}\0{key}".encode("utf-8", "surrogatepass")
     number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
     return -math.log((number + 1) / 2**64) / version.weight
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
 
 
 def read_manifest(folder: Path) -> tuple[BundleManifest, str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from plugins.pools import Rig
 
 START_S = 120  # importing torch takes long on a busy machine
 
@@ -90,3 +91,15 @@ def live(start: Callable[..., Server], served: Path, tmp_path_factory: pytest.Te
     """A ready endpoint that takes 512 characters, for tests that leave it alive."""
     server = start(MODEL_PATH=served, MODEL_VERSION="v1.0.0", MAX_CHARS=512, MAX_BODY_BYTES=65536)
     return server.wait_ready()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """Versions of a model without model processes."""
+    return Rig(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def client(live: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=live.url, timeout=30) as client:
+        yield client
