@@ -1,14 +1,20 @@
 """What callers send and what they get: the shapes, their checks and the refusals."""
 
-import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, NotRequired
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import TypedDict  # pydantic refuses that of typing before 3.12
 
 TOP = 3
+
+# Tab, LF and CR are text. So is what Windows' code pages leave behind (U+0080 to U+009F): real
+# reviews are full of it.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Refusal(Exception):
@@ -56,27 +62,24 @@ class Answer:
     truncated: bool
 
 
-class TextAnswer(BaseModel, frozen=True):
+class OnePrediction(TypedDict):
     prediction: str
     confidence: float
+    truncated: NotRequired[bool]
+
+
+class TextAnswer(OnePrediction):
     model_version: str
     processing_time: float
     timestamp: str
-    truncated: bool | None = None
 
 
-class DataAnswer(BaseModel, frozen=True):
+class DataAnswer(TypedDict):
     main_category: list[str]
     probabilities: list[float]
 
 
-class OnePrediction(BaseModel, frozen=True):
-    prediction: str
-    confidence: float
-    truncated: bool | None = None
-
-
-class TextsAnswer(BaseModel, frozen=True):
+class TextsAnswer(TypedDict):
     predictions: list[OnePrediction]
     model_version: str
     processing_time: float
@@ -89,6 +92,11 @@ class Health(BaseModel, frozen=True):
     model_status: str
     timestamp: str
     version: str
+
+
+class Live(BaseModel, frozen=True):
+    status: str
+    timestamp: str
 
 
 class ModelParameters(BaseModel, frozen=True):
@@ -116,88 +124,97 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def parse(body: bytes) -> Any:
-    """The JSON value in the body, strictly as RFC 8259 has it."""
-    try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-    except RecursionError:
-        raise Refusal(400, "invalid_json", "The body is nested too deeply") from None
-    except ValueError:  # not UTF-8, not JSON, or a number of thousands of digits
-        raise Refusal(400, "invalid_json", "The body is not valid JSON in UTF-8") from None
-
-
 def ask_of(payload: Any, allowed: Sequence[str]) -> Ask:
     """The one request shape that the payload's key chooses."""
-    keys = " or ".join(f'"{key}"' for key in allowed)
     if not isinstance(payload, dict):
-        _invalid(f"The body must be a JSON object with {keys}")
+        invalid(f"The body must be a JSON object with {_either(allowed)}")
     chosen = [key for key in allowed if key in payload]
     if len(chosen) != 1:
-        _invalid(f"The body must have exactly one of {keys}")
+        invalid(f"The body must have exactly one of {_either(allowed)}")
     shape = SHAPES[chosen[0]]
     try:
         return shape.model_validate(payload)
     except ValidationError as error:
-        _invalid(_message(error, shape))
+        invalid(_message(error, shape))
 
 
 def texts_of(ask: Ask, max_chars: int, max_texts: int) -> list[str]:
     """The texts to classify, each one fit for the model."""
-    if not isinstance(ask, TextsRequest):
-        text = ask.text if isinstance(ask, TextRequest) else ask.data
-        _check(text, max_chars, "")
-        return [text]
-    if not 1 <= len(ask.texts) <= max_texts:
-        _invalid(f"texts must hold 1 to {max_texts} texts, it holds {len(ask.texts)}")
-    for number, text in enumerate(ask.texts):
-        _check(text, max_chars, f"texts[{number}]: ")
-    return ask.texts
+    if isinstance(ask, TextsRequest):
+        return fit_all(ask.texts, max_chars, max_texts)
+    return [fit(ask.text if isinstance(ask, TextRequest) else ask.data, max_chars)]
+
+
+def fit_all(texts: Sequence[str], max_chars: int, max_texts: int, name: str = "texts") -> list[str]:
+    """All the texts of one request, each fit for the model; a refusal says which one is not."""
+    if not 1 <= len(texts) <= max_texts:
+        invalid(f"{name} must hold 1 to {max_texts} texts, it holds {len(texts)}")
+    return [fit(text, max_chars, f"{name}[{number}]: ") for number, text in enumerate(texts)]
+
+
+def fit(text: str, max_chars: int, where: str = "") -> str:
+    """The text as the model gets it: the same letters, each written in one way only (NFC)."""
+    if len(text) > max_chars:
+        invalid(f"{where}Text length exceeds maximum limit of {max_chars} characters")
+    if not text or text.isspace():
+        invalid(f"{where}Text is empty")
+    if not text.isprintable() and (found := _CONTROL.search(text)):
+        code = ord(found.group())
+        invalid(f"{where}Text holds the control character U+{code:04X} at {found.start()}")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        invalid(f"{where}Text holds half of a surrogate pair at {error.start}")
+    return unicodedata.normalize("NFC", text)
 
 
 def data_answer(answer: Answer, labels: Sequence[str]) -> DataAnswer:
     """The likeliest labels first."""
     ranked = sorted(range(len(labels)), key=lambda n: answer.probabilities[n], reverse=True)[:TOP]
-    return DataAnswer(
-        main_category=[labels[n] for n in ranked],
-        probabilities=[answer.probabilities[n] for n in ranked],
-    )
+    return {
+        "main_category": [labels[n] for n in ranked],
+        "probabilities": [answer.probabilities[n] for n in ranked],
+    }
 
 
 def text_answer(answer: Answer, model_version: str, seconds: float) -> TextAnswer:
-    return TextAnswer(
-        prediction=answer.label,
-        confidence=answer.confidence,
-        model_version=model_version,
-        processing_time=round(seconds, 6),
-        timestamp=now(),
-        truncated=answer.truncated or None,
-    )
+    body: TextAnswer = {
+        "prediction": answer.label,
+        "confidence": answer.confidence,
+        "model_version": model_version,
+        "processing_time": round(seconds, 6),
+        "timestamp": now(),
+    }
+    if answer.truncated:
+        body["truncated"] = True
+    return body
 
 
 def texts_answer(answers: Sequence[Answer], model_version: str, seconds: float) -> TextsAnswer:
-    return TextsAnswer(
-        predictions=[
-            OnePrediction(
-                prediction=answer.label,
-                confidence=answer.confidence,
-                truncated=answer.truncated or None,
-            )
-            for answer in answers
-        ],
-        model_version=model_version,
-        processing_time=round(seconds, 6),
-        batch_size=len(answers),
-        timestamp=now(),
-    )
+    return {
+        "predictions": [one_prediction(answer) for answer in answers],
+        "model_version": model_version,
+        "processing_time": round(seconds, 6),
+        "batch_size": len(answers),
+        "timestamp": now(),
+    }
 
 
-def _check(text: str, max_chars: int, where: str) -> None:
-    if len(text) > max_chars:
-        _invalid(f"{where}Text length exceeds maximum limit of {max_chars} characters")
-    if not text.strip():
-        _invalid(f"{where}Text is empty")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        _invalid(f"{where}Text holds half of a surrogate pair")
+def one_prediction(answer: Answer) -> OnePrediction:
+    body: OnePrediction = {"prediction": answer.label, "confidence": answer.confidence}
+    if answer.truncated:
+        body["truncated"] = True
+    return body
+
+
+def invalid(message: str) -> NoReturn:
+    raise Refusal(422, "validation_error", message)
+
+
+def _either(keys: Sequence[str]) -> str:
+    return " or ".join(f'"{key}"' for key in keys)
 
 
 def _message(error: ValidationError, shape: type[Ask]) -> str:
@@ -206,11 +223,3 @@ def _message(error: ValidationError, shape: type[Ask]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"Unknown field; allowed: {', '.join(shape.model_fields)}"
     return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-
-
-def _invalid(message: str) -> NoReturn:
-    raise Refusal(422, "validation_error", message)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -1,77 +1,115 @@
-"""The HTTP routes; all of them share the one model behind `Endpoint.classify`."""
+"""Which path leads where. The paths that are asked often go past FastAPI, which describes them."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+import orjson
+from fastapi import FastAPI, Response
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import contract
+from serving import contract, openapi
 from serving.contract import Refusal
 from serving.envelope import on_refusal
+from serving.pages import PATHS, Pages
+from serving.predictions import Handler, Predictions
 
 if TYPE_CHECKING:
     from serving.endpoint import Endpoint
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": contract.ErrorBody} for status in (400, 404, 413, 415, 422, 500, 503)
-}
+_OPEN = ("/health", "/health/live", "/ping")
+_METRICS_KIND = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Router:
+    """ASGI layer that answers the paths it knows and passes on all others."""
+
+    def __init__(self, app: ASGIApp, handlers: Mapping[tuple[str, str], Handler]) -> None:
+        self._app = app
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            handler = self._handlers.get((scope["method"], scope["path"]))
+            if handler:
+                scope["route"] = scope["path"]  # a path of ours: it may be logged
+                await handler(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def handlers(endpoint: "Endpoint") -> dict[tuple[str, str], Handler]:
+    """What the Router answers by itself."""
+    predictions = Predictions(endpoint.settings, endpoint.choose, endpoint.metrics.confident)
+    pages = Pages(endpoint.app.title, endpoint.app.openapi_url)
+    return {
+        ("POST", "/predict"): predictions.of(("text", "data")),
+        ("POST", "/predict/batch"): predictions.of(("texts",)),
+        ("POST", "/invocations"): predictions.invocations,
+        **{("GET", path): pages for path in PATHS},
+    }
 
 
 def add(endpoint: "Endpoint") -> None:
-    """Put every route on the endpoint's app."""
+    """Put every route on the endpoint's app, which thereby describes them."""
     app: FastAPI = endpoint.app
     app.add_exception_handler(Refusal, on_refusal)
     app.add_exception_handler(HTTPException, on_refusal)
-    _add_predictions(endpoint)
+    _describe_predictions(endpoint)
     _add_probes(endpoint)
+    if endpoint.settings.enable_metrics and not endpoint.settings.prometheus_port:
 
-    @app.get("/metrics", response_class=Response)
-    async def metrics() -> Response:
-        """Prometheus text."""
-        return Response(endpoint.metrics.text(), media_type="text/plain; version=0.0.4")
+        @app.get("/metrics", response_class=Response, responses=openapi.refusals(401, 429))
+        async def metrics() -> Response:
+            """Prometheus text."""
+            return Response(endpoint.metrics.text(), media_type=_METRICS_KIND)
+
+    openapi.finish(app, keys=endpoint.settings.auth == "keys", open_paths=_OPEN)
 
 
-def _add_predictions(endpoint: "Endpoint") -> None:
-    def add_route(path: str, keys: Sequence[str], answers: Any, about: str) -> None:
-        async def predict(request: Request) -> Response:
-            return await _predict(endpoint, request, keys)
+def _describe_predictions(endpoint: "Endpoint") -> None:
+    def describe(path: str, keys: Sequence[str], about: str, *answers: Any) -> None:
+        bulky = path == "/invocations"
+        statuses = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
+
+        async def never() -> None:
+            raise AssertionError("the Router answers this path")
 
         endpoint.app.add_api_route(
             path,
-            predict,
+            never,
             methods=["POST"],
             summary=about,
             operation_id=path.strip("/").replace("/", "_"),
-            responses={200: {"model": answers}, **_ERRORS},
-            openapi_extra=_body_schema(keys),
+            responses=openapi.answered(*answers, bulky=bulky)
+            | openapi.refusals(*statuses, *((406,) if bulky else ())),
+            openapi_extra=openapi.prediction(keys, endpoint.settings, bulky=bulky),
         )
 
-    add_route(
+    describe(
         "/predict",
         ("text", "data"),
-        contract.TextAnswer | contract.DataAnswer,
         "Classify one text; the key of the request chooses the shape of the answer",
+        contract.TextAnswer,
+        contract.DataAnswer,
     )
-    add_route("/predict/batch", ("texts",), contract.TextsAnswer, "Classify several texts")
-    add_route(
+    describe("/predict/batch", ("texts",), "Classify several texts", contract.TextsAnswer)
+    describe(
         "/invocations",
         ("text", "data", "texts"),
-        contract.TextAnswer | contract.DataAnswer | contract.TextsAnswer,
-        "What SageMaker's InvokeEndpoint calls",
+        "What SageMaker's InvokeEndpoint and batch transform call",
+        contract.TextAnswer,
+        contract.DataAnswer,
+        contract.TextsAnswer,
     )
 
 
 def _add_probes(endpoint: "Endpoint") -> None:
     app: FastAPI = endpoint.app
 
-    @app.get("/health", responses={200: {"model": contract.Health}, 503: {}})
+    @app.get("/health", responses={code: {"model": contract.Health} for code in (200, 503)})
     async def health() -> Response:
-        """Whether predictions are answered."""
+        """Whether predictions are answered: 503 until the model is warm, and while it drains."""
         status = endpoint.status
         body = contract.Health(
             status=status,
@@ -79,69 +117,28 @@ def _add_probes(endpoint: "Endpoint") -> None:
             timestamp=contract.now(),
             version=endpoint.settings.model_version,
         )
-        return _json(body, 200 if endpoint.ready else 503)
+        return _json(body.model_dump(), 200 if endpoint.ready else 503)
 
-    @app.get("/ping", responses={503: {"model": contract.ErrorBody}})
+    @app.get("/health/live", responses={200: {"model": contract.Live}})
+    async def live() -> Response:
+        """Whether the process answers at all; restart it when it does not."""
+        return _json(contract.Live(status="alive", timestamp=contract.now()).model_dump())
+
+    @app.get("/ping", response_class=Response, responses=openapi.refusals(503))
     async def ping() -> Response:
         """SageMaker's health check."""
         endpoint.refuse_unless_ready()
         return Response()
 
-    @app.get("/model/info", responses={200: {"model": contract.ModelInfo}, **_ERRORS})
+    @app.get(
+        "/model/info",
+        responses={200: {"model": contract.ModelInfo}, **openapi.refusals(401, 429, 503)},
+    )
     async def model_info() -> Response:
         """Which model answers."""
         endpoint.refuse_unless_ready()
-        return _json(endpoint.info())
+        return _json(endpoint.info().model_dump())
 
 
-async def _predict(endpoint: "Endpoint", request: Request, keys: Sequence[str]) -> Response:
-    began = time.perf_counter()
-    settings = endpoint.settings
-    body = await _json_body(request, settings.max_body_bytes)
-    ask = contract.ask_of(contract.parse(body), keys)
-    texts = contract.texts_of(ask, settings.max_chars, settings.max_texts)
-    wanted = None if isinstance(ask, contract.DataRequest) else ask.model_version
-    if wanted not in (None, settings.model_version):
-        raise Refusal(
-            404,
-            "model_version_not_found",
-            f"This endpoint serves model version {settings.model_version} only",
-        )
-    endpoint.refuse_unless_ready()
-    answers = await endpoint.classify(texts)
-    for answer in answers:
-        endpoint.metrics.confident(settings.model_version, answer.confidence)
-    if isinstance(ask, contract.DataRequest):
-        return _json(contract.data_answer(answers[0], endpoint.manifest.labels))
-    seconds = time.perf_counter() - began
-    if isinstance(ask, contract.TextRequest):
-        return _json(contract.text_answer(answers[0], settings.model_version, seconds))
-    return _json(contract.texts_answer(answers, settings.model_version, seconds))
-
-
-async def _json_body(request: Request, limit: int) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("", "application/json"):
-        raise Refusal(415, "unsupported_media_type", "Content-Type must be application/json")
-    too_large = Refusal(413, "payload_too_large", f"The body exceeds {limit} bytes")
-    if int(request.headers.get("content-length", "0")) > limit:
-        raise too_large
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
-    except ClientDisconnect:
-        raise Refusal(400, "incomplete_body", "The connection ended within the body") from None
-    return bytes(body)
-
-
-def _json(body: BaseModel, status: int = 200) -> JSONResponse:
-    return JSONResponse(body.model_dump(exclude_none=True), status)
-
-
-def _body_schema(keys: Sequence[str]) -> dict[str, Any]:
-    shapes = [contract.SHAPES[key].model_json_schema() for key in keys]
-    schema = shapes[0] if len(shapes) == 1 else {"oneOf": shapes}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, media_type="application/json")

@@ -112,10 +112,10 @@ class ServingSettings(BaseSettings):
         return self
 
 
-def read() -> ServingSettings:
+def read(*, sagemaker: bool = False) -> ServingSettings:
     """The settings that the environment gives, or BadSettings in one line."""
     try:
-        return ServingSettings()
+        return ServingSettings(sagemaker=True) if sagemaker else ServingSettings()
     except ValidationError as error:
         raise BadSettings("; ".join(map(_line, error.errors()))) from error
 

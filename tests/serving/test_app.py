@@ -2,7 +2,6 @@
 
 import re
 
-import httpx
 import pytest
 
 from serving.endpoint import read_manifest
@@ -13,12 +12,6 @@ TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def shape(body: dict[str, object]) -> dict[str, type]:
     """Keys in their order, each with its type."""
     return {key: type(value) for key, value in body.items()}
-
-
-@pytest.fixture(scope="module")
-def client(live):
-    with httpx.Client(base_url=live.url, timeout=30) as client:
-        yield client
 
 
 def test_it_is_never_healthy_before_the_model_is_warm(live):
@@ -186,6 +179,7 @@ def test_the_docs_describe_every_route(client):
         "/predict/batch",
         "/invocations",
         "/health",
+        "/health/live",
         "/ping",
         "/model/info",
         "/metrics",

@@ -1,0 +1,23 @@
+"""Answers that are known already: the same text to the same bundle is not computed twice."""
+
+from collections.abc import Sequence
+
+from cachetools import TTLCache
+
+from serving.contract import Answer
+
+
+class Cache:
+    """The answers to the texts asked last; a bundle's digest keeps versions apart."""
+
+    def __init__(self, max_size: int, ttl_s: float) -> None:
+        self._known: TTLCache[tuple[str, str], Answer] = TTLCache(max_size, ttl_s)
+
+    def get(self, digest: str, texts: Sequence[str]) -> list[Answer | None]:
+        """For each text its answer, where it is known."""
+        known = self._known
+        return [known.get((digest, text)) for text in texts]
+
+    def put(self, digest: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
+        for text, answer in zip(texts, answers, strict=True):
+            self._known[digest, text] = answer

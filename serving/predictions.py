@@ -1,0 +1,179 @@
+"""Requests for predictions as plain ASGI: what is asked, of which version, and the answer."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from serving import bodies, bulk, contract
+from serving.bodies import JSON, Headers
+from serving.bulk import Bulk
+from serving.cache import Cache
+from serving.contract import Answer, Ask, DataRequest, Refusal, TextRequest
+
+if TYPE_CHECKING:
+    from serving.settings import ServingSettings
+    from serving.versions import Version
+
+Choose = Callable[[str | None, str | None], "Version"]
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MAX_KEY = 256
+
+
+class Predictions:
+    """Answers the prediction routes. FastAPI's part in them is to describe them, not to run them:
+    it would cost as much as all the rest of a request.
+    """
+
+    def __init__(
+        self,
+        settings: "ServingSettings",
+        choose: Choose,
+        confident: Callable[[str, float], None],
+    ) -> None:
+        """`confident` is told version and confidence of each answer."""
+        self._settings = settings
+        self._choose = choose
+        self._confident = confident
+        self._cache = (
+            Cache(settings.cache_max_size, settings.cache_ttl_s) if settings.cache_enabled else None
+        )
+
+    def of(self, keys: Sequence[str]) -> Handler:
+        """The handler of a route that takes JSON with one of these keys."""
+
+        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            began = time.monotonic()
+            headers = dict(scope["headers"])
+            bodies.kind_of(headers)
+            ask = await self._ask(receive, headers, keys)
+            await self._answer_ask(scope, send, ask, headers, began)
+
+        return handle
+
+    async def invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The route that SageMaker calls: any shape of JSON, JSON lines or CSV."""
+        began = time.monotonic()
+        headers = dict(scope["headers"])
+        kind = bodies.kind_of(headers, bulk.KINDS)
+        wanted = bulk.accepted(headers.get(b"accept"), kind)
+        if kind == wanted == JSON:
+            ask = await self._ask(receive, headers, tuple(contract.SHAPES))
+            await self._answer_ask(scope, send, ask, headers, began)
+            return
+        asked = await self._bulk(receive, headers, kind)
+        version, answers, extra = await self._classify(
+            scope, headers, asked.texts, asked.model_version, began
+        )
+        seconds = time.monotonic() - began
+        labels = version.manifest.labels
+        body = bulk.write(wanted, answers, asked, labels, version.name, seconds)
+        if any(answer.truncated for answer in answers):
+            extra.append((b"x-truncated", b"true"))
+        await _send(send, body, wanted, extra)
+
+    async def _ask(self, receive: Receive, headers: Headers, keys: Sequence[str]) -> Ask:
+        body = await bodies.read(receive, headers, self._settings.max_body_bytes)
+        return contract.ask_of(bodies.parse(body), keys)
+
+    async def _bulk(self, receive: Receive, headers: Headers, kind: str) -> Bulk:
+        settings = self._settings
+        if kind == JSON:
+            ask = await self._ask(receive, headers, tuple(contract.SHAPES))
+            texts = contract.texts_of(ask, settings.max_chars, settings.max_texts)
+            as_data = (isinstance(ask, DataRequest),) * len(texts)
+            return Bulk(texts, bulk.version_of(ask), as_data)
+        body = await bodies.read(receive, headers, settings.max_body_bytes)
+        return bulk.read(body, kind, settings.max_chars, settings.max_texts)
+
+    async def _answer_ask(
+        self, scope: Scope, send: Send, ask: Ask, headers: Headers, began: float
+    ) -> None:
+        settings = self._settings
+        texts = contract.texts_of(ask, settings.max_chars, settings.max_texts)
+        version, answers, extra = await self._classify(
+            scope, headers, texts, bulk.version_of(ask), began
+        )
+        body: Any
+        if isinstance(ask, DataRequest):
+            body = contract.data_answer(answers[0], version.manifest.labels)
+            if answers[0].truncated:  # the shape has no place for it
+                extra.append((b"x-truncated", b"true"))
+        elif isinstance(ask, TextRequest):
+            body = contract.text_answer(answers[0], version.name, time.monotonic() - began)
+        else:
+            body = contract.texts_answer(answers, version.name, time.monotonic() - began)
+        await _send(send, orjson.dumps(body), JSON, extra)
+
+    async def _classify(
+        self, scope: Scope, headers: Headers, texts: list[str], wanted: str | None, began: float
+    ) -> "tuple[Version, list[Answer], list[tuple[bytes, bytes]]]":
+        """The version that answers, its answers, and headers that say how it came to them."""
+        deadline = began + _seconds(headers, self._settings.request_timeout_s)
+        version = self._choose(wanted, _routing_key(headers))
+        scope["state"]["model_version"] = version.name
+        known = self._cache.get(version.digest, texts) if self._cache else [None] * len(texts)
+        missing = [text for text, answer in zip(texts, known, strict=True) if answer is None]
+        if missing:
+            computed = await _compute(scope, version, missing, deadline)
+            if self._cache:
+                self._cache.put(version.digest, missing, computed)
+            rest = iter(computed)
+            answers = [answer or next(rest) for answer in known]
+        else:
+            answers = [answer for answer in known if answer]
+        for answer in answers:
+            self._confident(version.name, answer.confidence)
+        told = [(b"x-cache", b"miss" if missing else b"hit")] if self._cache else []
+        return version, answers, told
+
+
+async def _compute(
+    scope: Scope, version: "Version", texts: list[str], deadline: float
+) -> list[Answer]:
+    connection = scope.get("extensions", {}).get("connection")
+    gone = connection.is_closing if connection else _never
+    done = await version.pool.classify(texts, deadline=deadline, gone=gone)
+    scope["state"].setdefault("timings", {}).update(
+        queue=done.queue_s, tokenize=done.tokenize_s, infer=done.infer_s
+    )
+    return done.answers
+
+
+def _never() -> bool:
+    return False
+
+
+def _seconds(headers: Headers, most: float) -> float:
+    """How long the caller is willing to wait."""
+    given = headers.get(b"x-request-timeout-ms")
+    if given is None:
+        return most
+    most_ms = int(most * 1000)
+    if not (given.isdigit() and len(given) <= 9 and 1 <= int(given) <= most_ms):
+        message = f"X-Request-Timeout-Ms must be a whole number from 1 to {most_ms}"
+        raise Refusal(422, "validation_error", message)
+    return int(given) / 1000
+
+
+def _routing_key(headers: Headers) -> str | None:
+    """What keeps a caller with one version while several share the traffic."""
+    given = headers.get(b"x-routing-key")
+    if given is None:
+        return None
+    if not 1 <= len(given) <= _MAX_KEY:
+        contract.invalid(f"X-Routing-Key must hold 1 to {_MAX_KEY} characters")
+    return given.decode("latin-1")
+
+
+async def _send(send: Send, body: bytes, kind: str, extra: list[tuple[bytes, bytes]]) -> None:
+    headers = [
+        (b"content-type", kind.encode()),
+        (b"content-length", b"%d" % len(body)),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
