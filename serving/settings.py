@@ -6,7 +6,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from serving.config_file import BadConfig, ConfigFileSource
 
 
 class BadSettings(Exception):
@@ -37,6 +44,11 @@ class ServingSettings(BaseSettings):
     max_texts: int = Field(128, ge=1, le=10_000, description="of one batch request")
     max_body_bytes: int = Field(2**20, ge=1024, le=2**26)
     request_timeout_s: float = Field(30, gt=0, le=600)
+    head_timeout_s: float = Field(10, gt=0, le=600, description="for a request's headers to come")
+    body_timeout_s: float = Field(15, gt=0, le=600, description="for its body, and to be answered")
+    keep_alive_s: float = Field(75, gt=0, le=3600, description="longer than a proxy's before it")
+    max_head_bytes: int = Field(16_384, ge=1024, le=2**20)
+    max_connections: int = Field(10_000, ge=16, le=1_000_000, description="then the idlest go")
     grace_s: float = Field(20, ge=3, le=600, description="from SIGTERM to the end")
     plan_file: Path | None = Field(None, description="JSON of the versions; MODEL_PATH is unused")
     follow_alias: str = Field("", description="of MODEL_NAME in the registry; MODEL_PATH is unused")
@@ -68,6 +80,17 @@ class ServingSettings(BaseSettings):
     tls_cert_file: Path | None = Field(None, description="PEM, the whole chain")
     tls_key_file: Path | None = None
     sagemaker: bool = Field(False, description="the container's argument `serve` says so")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, ConfigFileSource(settings_cls)
 
     @property
     def port(self) -> int:
@@ -116,6 +139,8 @@ def read(*, sagemaker: bool = False) -> ServingSettings:
     """The settings that the environment gives, or BadSettings in one line."""
     try:
         return ServingSettings(sagemaker=True) if sagemaker else ServingSettings()
+    except BadConfig as error:
+        raise BadSettings(str(error)) from error
     except ValidationError as error:
         raise BadSettings("; ".join(map(_line, error.errors()))) from error
 
