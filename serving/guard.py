@@ -44,10 +44,10 @@ class Caller:
 
 
 class Guard:
-    """ASGI layer inside the envelope; raises CannotStart when nobody could be let in or out."""
+    """ASGI layer inside the envelope; raises CannotStart when nobody could be let in."""
 
-    def __init__(self, app: ASGIApp, settings: "ServingSettings") -> None:
-        self._app = app
+    def __init__(self, settings: "ServingSettings") -> None:
+        self._app: ASGIApp = _nothing
         self._needs_key = settings.auth == "keys"
         self._keys = keys_of(settings)
         self._limits = limits_of(settings)
@@ -64,6 +64,11 @@ class Guard:
             "standard": (Rule(settings.rate_limit_key_per_minute, 60),),
             "load-test": (Rule(settings.rate_limit_load_test_per_minute, 60),),
         }
+
+    def before(self, app: ASGIApp) -> "Guard":
+        """This guard, which passes on to the app."""
+        self._app = app
+        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -157,6 +162,10 @@ class Guard:
                 await self._limits.shared.close()
             if self._audit:
                 self._audit.close()
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Refusal(404, "not_found", "Nothing is served here")
 
 
 def _told(headers: Headers) -> tuple[bytes, bytes]:

@@ -7,6 +7,7 @@ settings.load_profile("ci")
 
 pytest_plugins = [
     "plugins.bundles",
+    "plugins.certificates",
     "plugins.faults",
     "plugins.flows",
     "plugins.mlflow_server",

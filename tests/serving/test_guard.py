@@ -77,7 +77,7 @@ def guarded(tmp_path):
         if given.get("auth", "keys") == "keys" and not given.get("sagemaker"):
             given.setdefault("api_keys_file", tmp_path / "keys.json")
         routes = Routes()
-        return Guard(routes, ServingSettings(**given)), routes
+        return Guard(ServingSettings(**given)).before(routes), routes
 
     return build
 
