@@ -12,11 +12,16 @@ class Cache:
 
     def __init__(self, max_size: int, ttl_s: float) -> None:
         self._known: TTLCache[tuple[str, str], Answer] = TTLCache(max_size, ttl_s)
+        self.hits = self.misses = 0
 
     def get(self, digest: str, texts: Sequence[str]) -> list[Answer | None]:
         """For each text its answer, where it is known."""
         known = self._known
-        return [known.get((digest, text)) for text in texts]
+        found = [known.get((digest, text)) for text in texts]
+        missing = found.count(None)
+        self.misses += missing
+        self.hits += len(found) - missing
+        return found
 
     def put(self, digest: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
         for text, answer in zip(texts, answers, strict=True):

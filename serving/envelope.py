@@ -3,9 +3,9 @@
 import logging
 import re
 import time
-import uuid
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
+from random import getrandbits
 from typing import Any
 
 import orjson
@@ -50,20 +50,20 @@ class Envelope:
     """The outermost ASGI layer, so that not even a 404 or a 500 escapes it.
 
     Inside it anything may raise Refusal, and `scope["state"]` holds `request_id`, `timings`
-    (seconds by stage) and, once known, `caller` and `model_version`.
+    (seconds by stage) and, once known, `caller`, `model_version` and `bundle_digest`.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         metrics: Metrics,
-        identity: Callable[[str | None], tuple[str, str]],
+        primary: Callable[[], tuple[str, str]],
     ) -> None:
-        """`identity` gives name and digest of a version, of the primary one for None."""
+        """`primary` gives name and digest of the version for answers that no version made."""
         self._app = app
         self._metrics = metrics
-        self._identity = identity
-        self._fixed: dict[tuple[str, str, bool, bool], Headers] = {}
+        self._primary = primary
+        self._fixed: dict[tuple[str, str, bool, bool], tuple[Headers, bytes]] = {}
         self._log = logs.sink()
         self._quiet = _QUIET if logger.getEffectiveLevel() > logging.DEBUG else set()
         self._logged = logger.isEnabledFor(logging.INFO)
@@ -83,10 +83,14 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", ()), *self._headers(scope)]
-                headers.append((b"x-request-id", request_id.encode()))
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 if timed:
                     headers.append(_server_timing(state["timings"], time.perf_counter() - began))
+                fixed, rendered = self._headers(scope)
+                if "fixed_headers" in scope.get("extensions", ()):
+                    message["fixed"] = rendered  # serving.protocol writes them as they are
+                else:
+                    headers += fixed
                 message["headers"] = headers
             await send(message)
 
@@ -107,27 +111,30 @@ class Envelope:
         finally:
             self._record(scope, state, status, time.perf_counter() - began)
 
-    def _headers(self, scope: Scope) -> Headers:
-        name, digest = self._identity(scope["state"].get("model_version"))
+    def _headers(self, scope: Scope) -> tuple[Headers, bytes]:
+        """What every answer of a version carries, in pairs and as bytes."""
+        state = scope["state"]
+        name, digest = self._primary()
+        if "model_version" in state:
+            name, digest = state["model_version"], state["bundle_digest"]
         key = (name, digest, scope["path"] in _PAGES, scope.get("scheme") == "https")
         if (fixed := self._fixed.get(key)) is None:
-            version = [
-                (b"x-model-version", name.encode()),
-                (b"x-bundle-digest", digest.encode()),
-            ]
+            version = [(b"x-model-version", name.encode())]
+            if digest:  # there is none before the first bundle is loaded
+                version.append((b"x-bundle-digest", digest.encode()))
             policy = _OWN if key[2] else _NOTHING
-            fixed = [*version, *_SECURITY, *policy, *(_TLS if key[3] else [])]
+            pairs = [*version, *_SECURITY, *policy, *(_TLS if key[3] else [])]
+            fixed = pairs, b"".join(b"%b: %b\r\n" % pair for pair in pairs)
             self._fixed[key] = fixed
         return fixed
 
     def _record(self, scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
-        # A connection that was closed for being slow has got its answer from there.
-        status = state.get("closed_with") or status or 500
+        status = status or 500
         # Only a path that has a route is written down: any other is the caller's own text.
         path = scope["path"]
         if path not in PREDICTION_PATHS and path not in _QUIET and "route" not in scope:
             path = "unknown"
-        version = state.get("model_version") or self._identity(None)[0]
+        version = state.get("model_version") or self._primary()[0]
         timings = state["timings"]
         if path in PREDICTION_PATHS and scope["method"] == "POST":
             self._metrics.answered(version, status, seconds, timings)
@@ -156,8 +163,8 @@ class Envelope:
             "milliseconds": round(seconds * 1000, 2),
             "model_version": version,
         }
-        if (caller := state.get("caller")) is not None:
-            fields["caller"] = str(caller)
+        if caller := getattr(state.get("caller"), "id", None):
+            fields["caller"] = caller
         if "refused" in state:
             fields["error"] = state["refused"]
         for stage, took in state["timings"].items():
@@ -206,7 +213,7 @@ def _asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, bool]:
             timed = value == b"1"
     if _SANE_ID.fullmatch(request_id):
         return request_id.decode(), timed
-    return uuid.uuid4().hex, timed
+    return f"{getrandbits(128):032x}", timed
 
 
 def _server_timing(timings: Mapping[str, float], total: float) -> tuple[bytes, bytes]:

@@ -35,6 +35,7 @@ class Pool:
 
     def __init__(self, settings: ServingSettings, folder: Path, digest: str) -> None:
         self.failure: str | None = None
+        self.restarts = 0
         self.on_change: Callable[[], None] = lambda: None
         self._settings = settings
         self._folder, self._digest = folder, digest
@@ -59,6 +60,16 @@ class Pool:
     def queued(self) -> int:
         """Texts that wait for a process."""
         return len(self._backlog)
+
+    @property
+    def in_flight(self) -> int:
+        """Texts that the processes hold."""
+        return sum(len(batch.texts) for one in self._alive for batch in one.held)
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that answer."""
+        return [one.pid for one in self._alive]
 
     async def start(self) -> None:
         """Load the bundle in every process; raises CannotStart with the first one's reason."""
@@ -247,6 +258,7 @@ class Pool:
                 await asyncio.sleep(restarts.delay())
                 try:
                     process = await self._spawn(place)
+                    self.restarts += 1
                     break
                 except CannotStart as error:
                     reason = str(error)

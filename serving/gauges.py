@@ -1,0 +1,95 @@
+"""What GET /metrics reads at the moment it is asked."""
+
+from collections.abc import Callable, Iterable
+
+from serving import logs
+from serving.cache import Cache
+from serving.connections import Connections
+from serving.metrics import Metrics, Readings
+from serving.pool import Pool
+from serving.resources import Resources
+from training.formats import BundleManifest
+
+# Name, manifest and processes of each version that is loaded.
+Loaded = Callable[[], Iterable[tuple[str, BundleManifest, Pool]]]
+
+
+def add(metrics: Metrics, loaded: Loaded, connections: Connections) -> None:
+    """Let the metrics tell of the versions, their processes and the connections."""
+    _add_versions(metrics, loaded)
+    _add_resources(metrics, loaded)
+    metrics.gauge(
+        "mlops_connections",
+        "Open connections by what they wait for; `answer` is for the model",
+        lambda: _connections(connections),
+    )
+    metrics.counter(
+        "mlops_connections_closed",
+        "Connections that the server ended, by what they waited for or did wrong",
+        lambda: [({"reason": reason}, n) for reason, n in list(connections.closed.items())],
+    )
+    metrics.counter(
+        "mlops_log_lines_lost",
+        "Log lines that standard output did not take",
+        lambda: [({}, sink.lost)] if (sink := logs.sink()) else [],
+    )
+
+
+def add_cache(metrics: Metrics, cache: Cache) -> None:
+    """Let the metrics tell how often an answer was known already."""
+    metrics.counter(
+        "mlops_cache_lookups",
+        "Texts looked up among the known answers, by result",
+        lambda: [({"result": "hit"}, cache.hits), ({"result": "miss"}, cache.misses)],
+    )
+
+
+def _add_versions(metrics: Metrics, loaded: Loaded) -> None:
+    def of_pools(read: Callable[[Pool], float]) -> Callable[[], Readings]:
+        return lambda: [({"model_version": name}, read(pool)) for name, _, pool in loaded()]
+
+    def accuracy() -> Readings:
+        for name, manifest, _ in loaded():
+            if (value := manifest.metrics.get("accuracy")) is not None:
+                yield {"model_version": name}, value
+
+    metrics.gauge(
+        "mlops_model_accuracy",
+        "On the validation rows of its training, as the bundle says; no feedback is in it",
+        accuracy,
+    )
+    metrics.gauge(
+        "mlops_queue_depth", "Texts that wait for the model", of_pools(lambda p: p.queued)
+    )
+    metrics.gauge(
+        "mlops_in_flight", "Texts that the model's processes hold", of_pools(lambda p: p.in_flight)
+    )
+    metrics.gauge(
+        "mlops_model_processes", "Model processes that answer", of_pools(lambda p: len(p.pids))
+    )
+    metrics.counter(
+        "mlops_model_process_restarts",
+        "Model processes started in place of one that had ended",
+        of_pools(lambda p: p.restarts),
+    )
+
+
+def _add_resources(metrics: Metrics, loaded: Loaded) -> None:
+    resources = Resources(lambda: (pid for _, _, pool in loaded() for pid in pool.pids))
+    metrics.gauge(
+        "mlops_cpu_usage_percent",
+        "Of all cores the server may use, by all its processes, since this was last asked",
+        lambda: [({}, resources.cpu_percent())],
+    )
+    metrics.gauge(
+        "mlops_memory_usage_bytes",
+        "Resident memory of all its processes; what they share is counted for each",
+        lambda: [({}, resources.memory_bytes())],
+    )
+
+
+def _connections(connections: Connections) -> Readings:
+    waiting = dict(connections.waiting())
+    yield {"state": "answer"}, connections.open - sum(waiting.values())
+    for phase, count in waiting.items():
+        yield {"state": phase}, count
