@@ -14,6 +14,7 @@ from serving.audit import audit_of
 from serving.contract import Refusal
 from serving.keysource import keys_of
 from serving.limits import Rule, Rules, limits_of
+from serving.metrics import Metrics
 
 if TYPE_CHECKING:
     from serving.settings import ServingSettings
@@ -64,6 +65,22 @@ class Guard:
             "standard": (Rule(settings.rate_limit_key_per_minute, 60),),
             "load-test": (Rule(settings.rate_limit_load_test_per_minute, 60),),
         }
+
+    def tell(self, metrics: Metrics) -> None:
+        """Let the metrics tell of what the guard had to do without."""
+        audit, limits = self._audit, self._limits
+        if audit:
+            metrics.counter(
+                "mlops_audit_lines_lost",
+                "Audit lines that could not be written",
+                lambda: [({}, audit.lost)],
+            )
+        if limits and limits.shared:
+            metrics.counter(
+                "mlops_rate_limit_fallbacks",
+                "Requests limited by this server alone, for Redis did not answer",
+                lambda: [({}, limits.fallbacks)],
+            )
 
     def before(self, app: ASGIApp) -> "Guard":
         """This guard, which passes on to the app."""

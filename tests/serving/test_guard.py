@@ -11,6 +11,7 @@ import pytest
 from serving import keys
 from serving.contract import Refusal
 from serving.guard import Guard
+from serving.metrics import Metrics
 from serving.settings import ServingSettings
 
 
@@ -184,27 +185,6 @@ def test_a_forged_forwarded_header_does_not_make_a_new_caller(guarded):
     assert apart == [200] * 6
 
 
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "counted"),
-    [
-        ("1.2.3.4", "", "1.2.3.4"),
-        ("10.0.0.1", "not an address", "10.0.0.1"),
-        ("10.0.0.1", "1.2.3.4:5678", "1.2.3.4"),
-        ("10.0.0.1", "[2001:db8:1:2::7]:443", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::1", "", "2001:db8:1:2::/64"),
-        ("::ffff:1.2.3.4", "", "1.2.3.4"),
-        ("::ffff:10.0.0.1", "1.2.3.4", "1.2.3.4"),
-        ("", "1.2.3.4", "unknown"),
-    ],
-)
-def test_an_address_is_counted_as_what_one_owner_has(guarded, peer, forwarded, counted):
-    guard, routes = guarded(auth="off", trusted_proxies="10.0.0.0/8")
-
-    ask(guard, peer=peer, **({"x_forwarded_for": forwarded} if forwarded else {}))
-
-    assert routes.came[0]["state"]["caller"].address == counted
-
-
 def audited(file: Path, guard, calls) -> list[dict]:
     calls()
     guard._audit.close()
@@ -254,4 +234,6 @@ def test_a_full_disk_loses_audit_lines_counts_them_and_fails_nothing(made, guard
     guard._audit.close()
 
     assert answers == [200] * 50
-    assert guard._audit.lost == 50
+    metrics = Metrics()
+    guard.tell(metrics)
+    assert b"mlops_audit_lines_lost_total 50.0" in metrics.text()
