@@ -3,27 +3,53 @@
 import signal
 import socket
 import sys
+import time
 from types import FrameType
 
 import litserve as ls
 import uvicorn
 
-from serving import logs, settings
+from serving import connections, logs, protocol, settings, tls
 from serving.endpoint import Endpoint
 from serving.errors import CannotStart
 from serving.settings import BadSettings, ServingSettings
 
-_DRAIN_S = 3
-_END_S = 10
+# A probe or a balancer that looks this late still hears that it has to go elsewhere.
+_LINGER_S = 1.0
+# Of the grace: connections are closed, and the model's processes ended.
+_CLOSE_S = 2
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn, with an end that comes even when something hangs."""
+    """uvicorn, with an end that tells everybody, answers who was let in, and comes for certain.
+
+    SIGTERM and SIGINT turn readiness off at once. The listener stays open until nothing is in
+    flight, so that whoever comes late is told to go elsewhere and not left with a reset.
+    """
+
+    def __init__(self, config: uvicorn.Config, endpoint: Endpoint) -> None:
+        super().__init__(config)
+        self._endpoint = endpoint
+        self._linger = 0.0
+        self._latest: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # SIGALRM's default action ends this process, and its children follow it.
-        signal.alarm(_END_S)
-        self.should_exit = True
+        """Begin to end; asking again changes nothing."""
+        if self._latest is None:
+            grace_s = self._endpoint.settings.grace_s
+            now = time.monotonic()
+            self._latest = now + grace_s - _CLOSE_S - 0.5
+            self._linger = now + (_LINGER_S if self._endpoint.ready else 0)
+            self._endpoint.draining = True
+            # SIGALRM's default action ends this process, and its children follow it.
+            signal.setitimer(signal.ITIMER_REAL, grace_s)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._latest is not None:
+            now = time.monotonic()
+            done = now >= self._linger and not self.server_state.tasks
+            self.should_exit |= done or now >= self._latest
+        return await super().on_tick(counter)
 
 
 def build(given: ServingSettings) -> ls.LitServer:
@@ -34,15 +60,23 @@ def build(given: ServingSettings) -> ls.LitServer:
 def serve(endpoint: Endpoint) -> None:
     """Answer until SIGTERM, SIGINT or a failure; no process and no port is left behind."""
     given = endpoint.settings
+    secured = tls.context_of(given.tls_cert_file, given.tls_key_file)
+    http_protocol = protocol.bounded(connections.limits_of(given))
+    endpoint.watch(http_protocol.shared)
     config = uvicorn.Config(
         endpoint.app,
+        http=http_protocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
+        # Who calls is the guard's matter: uvicorn believes X-Forwarded-For of every local process.
+        proxy_headers=False,
+        ssl_context_factory=(lambda *_: secured) if secured else None,
         lifespan="on",
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=_CLOSE_S,
     )
-    http = HttpServer(config)
+    http = HttpServer(config, endpoint)
     endpoint.on_failure = lambda: http.handle_exit(signal.SIGTERM, None)
     signal.signal(signal.SIGTERM, http.handle_exit)
     signal.signal(signal.SIGINT, http.handle_exit)
@@ -58,6 +92,8 @@ def _bind(host: str, port: int) -> socket.socket:
     """The address, taken before the model is loaded; nobody can connect until uvicorn listens."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What callers send ahead waits in the kernel: at most so much is read beyond a body's limit.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -69,7 +105,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def main() -> None:
     """Serve what the environment says; the last line on stderr says why it could not."""
     try:
-        given = settings.read()
+        given = settings.read(sagemaker="serve" in sys.argv[1:])
     except BadSettings as error:
         sys.stderr.write(f"serving: {error}\n")
         sys.exit(2)

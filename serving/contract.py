@@ -113,6 +113,20 @@ class ModelInfo(BaseModel, frozen=True):
     parameters: ModelParameters
 
 
+class ServedVersion(BaseModel, frozen=True):
+    version: str
+    bundle_digest: str
+    weight: float
+    ready: bool
+    loaded_at: str
+
+
+class Served(BaseModel, frozen=True):
+    primary: str
+    versions: list[ServedVersion]
+    refused: str
+
+
 class ErrorBody(BaseModel, frozen=True):
     error: str
     message: str

@@ -1,50 +1,56 @@
-"""LitServe's server with our routes: it hands texts to the model's processes and waits for them."""
+"""LitServe's server around our routes: what is served, whether, and for how long."""
 
 import asyncio
-import hashlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import litserve as ls
 from fastapi import FastAPI
-from pydantic import ValidationError
 
-from serving import contract, routes
-from serving.contract import Answer, Refusal
+from serving import contract, gauges, routes
+from serving.connections import Connections
+from serving.contract import Refusal
 from serving.envelope import Envelope
 from serving.errors import CannotStart
-from serving.metrics import Metrics
-from serving.pool import Pool
+from serving.follow import following
+from serving.guard import Guard
+from serving.metrics import Metrics, Readings
 from serving.settings import ServingSettings
+from serving.versions import Versions
 from serving.worker import ClassifyAPI
-from training.formats import BundleManifest
 
 logger = logging.getLogger(__name__)
 
 
 class Endpoint(ls.LitServer):  # type: ignore[misc]
-    """One model version over HTTP. Not ready until a real prediction came back from the model."""
+    """A classifier over HTTP. Not ready until a real prediction came back from the model."""
 
     def __init__(self, settings: ServingSettings) -> None:
         self.settings = settings
-        self.manifest, self.digest = read_manifest(settings.model_path)
+        self.guard = Guard(settings)
         self.metrics = Metrics()
-        self.metrics.version(settings.model_version)
-        self.pool = Pool(settings, settings.model_path, self.digest)
+        self.guard.tell(self.metrics)
+        self.versions = Versions(settings, self._changed)
+        self.following = following(settings, self.versions)
         self.failure: str | None = None
+        self.draining = False
         self.on_failure: Callable[[], None] = lambda: None
-        self._loaded_at = ""
         # The accelerator is the pool's matter; "auto" would import torch here for nothing.
         super().__init__(ClassifyAPI(), accelerator="cpu", timeout=settings.request_timeout_s)
-        self.app.title = f"{settings.model_name or self.manifest.classifier} classifier"
+        self.app.title = f"{settings.model_name or 'text'} classifier"
         self.app.version = settings.model_version
-        self.app.add_middleware(
-            Envelope,
-            metrics=self.metrics,
-            identity=lambda _: (settings.model_version, self.digest),
+        self.app.add_middleware(routes.Router, handlers=routes.handlers(self))
+        self.app.add_middleware(self.guard.before)
+        self.app.add_middleware(Envelope, metrics=self.metrics, primary=self._primary)
+        self._add_metrics()
+
+    def watch(self, connections: Connections) -> None:
+        """Let the metrics tell of everything that this server holds."""
+        gauges.add(
+            self.metrics,
+            lambda: [(one.name, one.manifest, one.pool) for one in self.versions],
+            connections,
         )
 
     def register_endpoints(self) -> None:
@@ -53,69 +59,110 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
 
     @property
     def ready(self) -> bool:
-        return self.pool.ready
+        return self.status == "healthy"
 
     @property
     def status(self) -> str:
-        if self.failure or self.pool.failure:
+        if self.draining:
+            return "draining"
+        if self.failure:
             return "failed"
-        return "healthy" if self.ready else "starting"
+        return "healthy" if self.versions.ready else "starting"
+
+    @property
+    def version(self) -> str:
+        """The primary version's name, before it is loaded the one that was asked for."""
+        return self._primary()[0]
+
+    def admit(self) -> None:
+        """Refuse what comes while the server ends; what was admitted is answered."""
+        if self.draining:
+            headers = {"Connection": "close", "Retry-After": "1"}
+            raise Refusal(503, "draining", "This server is ending", headers)
 
     def refuse_unless_ready(self) -> None:
         if not self.ready:
             raise Refusal(503, self.status, f"The model is {self.status}")
 
     def info(self) -> contract.ModelInfo:
-        weights = self.settings.model_path / "model.safetensors"
+        """The primary version."""
+        primary = self.versions.primary
+        if primary is None:
+            raise Refusal(503, self.status, f"The model is {self.status}")
         return contract.ModelInfo(
-            name=self.settings.model_name or self.manifest.classifier,
-            version=self.settings.model_version,
-            task=self.manifest.task,
-            loaded_at=self._loaded_at,
-            engine=self.manifest.engine,
+            name=self.settings.model_name or primary.manifest.classifier,
+            version=primary.name,
+            task=primary.manifest.task,
+            loaded_at=primary.loaded_at,
+            engine=primary.manifest.engine,
             parameters=contract.ModelParameters(
-                total_parameters=self.manifest.total_parameters,
-                model_size_mb=round(weights.stat().st_size / 1e6, 1),
+                total_parameters=primary.manifest.total_parameters,
+                model_size_mb=round(primary.weights_bytes / 1e6, 1),
             ),
         )
 
-    async def classify(self, texts: list[str]) -> list[Answer]:
-        """Answers in the order of the texts, from whichever model process is free."""
-        deadline = time.monotonic() + self.settings.request_timeout_s
-        done = await self.pool.classify(texts, deadline=deadline, gone=lambda: False)
-        return done.answers
+    def served(self) -> contract.Served:
+        """All versions, and why the newest plan is not what is served, if so."""
+        return contract.Served(
+            primary=self.version,
+            versions=[
+                contract.ServedVersion(
+                    version=one.name,
+                    bundle_digest=one.digest,
+                    weight=one.weight,
+                    ready=one.pool.ready,
+                    loaded_at=one.loaded_at,
+                )
+                for one in self.versions
+            ],
+            refused=self.following.refused,
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Load the model and become ready, for as long as HTTP is up."""
-        starting = asyncio.get_running_loop().create_task(self._start())
+        """Load what is to be served and follow it, for as long as HTTP is up."""
+        life = asyncio.create_task(self._live())
         try:
             yield
         finally:
-            starting.cancel()
-            self.pool.stop()
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+            self.versions.stop()
 
-    async def _start(self) -> None:
+    async def _live(self) -> None:
         try:
-            await self.pool.start()
+            await self.following.start()
+            await self.following.run()
         except CannotStart as error:
-            self.failure = str(error)
+            self._fail(str(error))
+        except Exception as error:
+            logger.exception("what is served is no longer followed")
+            self._fail(repr(error))
+
+    def _fail(self, reason: str) -> None:
+        """End: nothing is served, and whoever runs this process can start it anew."""
+        if self.failure is None and not self.draining:
+            logger.error("failed", extra={"fields": {"reason": reason}})
+            self.failure = reason
             self.on_failure()
-            return
-        self._loaded_at = contract.now()
-        fields = {"model_version": self.settings.model_version, "bundle_digest": self.digest}
-        logger.info("ready", extra={"fields": fields})
 
+    def _changed(self) -> None:
+        for version in self.versions:
+            self.metrics.version(version.name)
+        if self.versions.failure:
+            self._fail(self.versions.failure)
 
-def read_manifest(folder: Path) -> tuple[BundleManifest, str]:
-    """The manifest of the bundle and its digest; the model's process verifies the files."""
-    file = folder / "manifest.json"
-    try:
-        content = file.read_bytes()
-        return BundleManifest.model_validate_json(content), hashlib.sha256(content).hexdigest()
-    except OSError as error:
-        raise CannotStart(f"{file}: {error.strerror}") from error
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise CannotStart(f"{file}: not a manifest: {where} {problem['msg']}") from error
+    def _primary(self) -> tuple[str, str]:
+        primary = self.versions.primary
+        return (primary.name, primary.digest) if primary else (self.settings.model_version, "")
+
+    def _add_metrics(self) -> None:
+        def weights() -> Readings:
+            return [({"model_version": one.name}, one.weight) for one in self.versions]
+
+        self.metrics.gauge("mlops_model_weight", "Share of the traffic by weight", weights)
+        self.metrics.counter(
+            "mlops_plan_failures",
+            "Looks at the plan that could not be followed: what was served stays",
+            lambda: [({}, self.following.failures)],
+        )

@@ -31,14 +31,16 @@ class Predictions:
     def __init__(
         self,
         settings: "ServingSettings",
+        admit: Callable[[], None],
         choose: Choose,
         confident: Callable[[str, float], None],
     ) -> None:
-        """`confident` is told version and confidence of each answer."""
+        """`admit` refuses when the server ends; `confident` is told version and confidence."""
         self._settings = settings
+        self._admit = admit
         self._choose = choose
         self._confident = confident
-        self._cache = (
+        self.cache = (
             Cache(settings.cache_max_size, settings.cache_ttl_s) if settings.cache_enabled else None
         )
 
@@ -47,6 +49,7 @@ class Predictions:
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             began = time.monotonic()
+            self._admit()
             headers = dict(scope["headers"])
             bodies.kind_of(headers)
             ask = await self._ask(receive, headers, keys)
@@ -57,6 +60,7 @@ class Predictions:
     async def invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The route that SageMaker calls: any shape of JSON, JSON lines or CSV."""
         began = time.monotonic()
+        self._admit()
         headers = dict(scope["headers"])
         kind = bodies.kind_of(headers, bulk.KINDS)
         wanted = bulk.accepted(headers.get(b"accept"), kind)
@@ -114,20 +118,20 @@ class Predictions:
         """The version that answers, its answers, and headers that say how it came to them."""
         deadline = began + _seconds(headers, self._settings.request_timeout_s)
         version = self._choose(wanted, _routing_key(headers))
-        scope["state"]["model_version"] = version.name
-        known = self._cache.get(version.digest, texts) if self._cache else [None] * len(texts)
+        scope["state"].update(model_version=version.name, bundle_digest=version.digest)
+        known = self.cache.get(version.digest, texts) if self.cache else [None] * len(texts)
         missing = [text for text, answer in zip(texts, known, strict=True) if answer is None]
         if missing:
             computed = await _compute(scope, version, missing, deadline)
-            if self._cache:
-                self._cache.put(version.digest, missing, computed)
+            if self.cache:
+                self.cache.put(version.digest, missing, computed)
             rest = iter(computed)
             answers = [answer or next(rest) for answer in known]
         else:
             answers = [answer for answer in known if answer]
         for answer in answers:
             self._confident(version.name, answer.confidence)
-        told = [(b"x-cache", b"miss" if missing else b"hit")] if self._cache else []
+        told = [(b"x-cache", b"miss" if missing else b"hit")] if self.cache else []
         return version, answers, told
 
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import contract, openapi
+from serving import contract, gauges, openapi, scrape
 from serving.contract import Refusal
 from serving.envelope import on_refusal
 from serving.pages import PATHS, Pages
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from serving.endpoint import Endpoint
 
 _OPEN = ("/health", "/health/live", "/ping")
-_METRICS_KIND = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Router:
@@ -40,7 +39,11 @@ class Router:
 
 def handlers(endpoint: "Endpoint") -> dict[tuple[str, str], Handler]:
     """What the Router answers by itself."""
-    predictions = Predictions(endpoint.settings, endpoint.choose, endpoint.metrics.confident)
+    predictions = Predictions(
+        endpoint.settings, endpoint.admit, endpoint.versions.choose, endpoint.metrics.confident
+    )
+    if predictions.cache:
+        gauges.add_cache(endpoint.metrics, predictions.cache)
     pages = Pages(endpoint.app.title, endpoint.app.openapi_url)
     return {
         ("POST", "/predict"): predictions.of(("text", "data")),
@@ -62,7 +65,7 @@ def add(endpoint: "Endpoint") -> None:
         @app.get("/metrics", response_class=Response, responses=openapi.refusals(401, 429))
         async def metrics() -> Response:
             """Prometheus text."""
-            return Response(endpoint.metrics.text(), media_type=_METRICS_KIND)
+            return Response(endpoint.metrics.text(), media_type=scrape.KIND)
 
     openapi.finish(app, keys=endpoint.settings.auth == "keys", open_paths=_OPEN)
 
@@ -115,7 +118,7 @@ def _add_probes(endpoint: "Endpoint") -> None:
             status=status,
             model_status=status,
             timestamp=contract.now(),
-            version=endpoint.settings.model_version,
+            version=endpoint.version,
         )
         return _json(body.model_dump(), 200 if endpoint.ready else 503)
 
@@ -129,6 +132,14 @@ def _add_probes(endpoint: "Endpoint") -> None:
         """SageMaker's health check."""
         endpoint.refuse_unless_ready()
         return Response()
+
+    @app.get(
+        "/model/versions",
+        responses={200: {"model": contract.Served}, **openapi.refusals(401, 429)},
+    )
+    async def model_versions() -> Response:
+        """Which versions answer in which shares, and why the newest plan is not followed, if so."""
+        return _json(endpoint.served().model_dump())
 
     @app.get(
         "/model/info",
