@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from serving.endpoint import read_manifest
+from serving.versions import read_manifest
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 

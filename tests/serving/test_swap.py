@@ -42,8 +42,10 @@ def models(tiny_bundle) -> list[Model]:
         golden = {text: (one.label, one.confidence) for text, one in answers.items()}
         made.append(Model(folder, loaded.manifest.digest, golden))
     one, other = (model.golden for model in made)
-    assert all(one[text][0] != other[text][0] or abs(one[text][1] - other[text][1]) > 0.02
-               for text in TEXTS)
+    assert all(
+        one[text][0] != other[text][0] or abs(one[text][1] - other[text][1]) > 0.02
+        for text in TEXTS
+    )
     return made
 
 
@@ -192,9 +194,7 @@ def test_a_request_pins_a_version_and_an_unknown_one_is_told_which_are_there(ser
     server.wait(lambda now: "shadow" in {one["version"] for one in now["versions"]})
 
     def pinned(name: str) -> httpx.Response:
-        return httpx.post(
-            f"{server.url}/predict", json={"text": TEXTS[0], "model_version": name}
-        )
+        return httpx.post(f"{server.url}/predict", json={"text": TEXTS[0], "model_version": name})
 
     assert pinned("shadow").json()["model_version"] == "shadow"
     assert pinned("shadow").headers["x-bundle-digest"] == models[1].digest

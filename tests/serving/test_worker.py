@@ -5,8 +5,8 @@ import pytest
 from litserve.callbacks import CallbackRunner
 
 from serving.channel import Answers, ModelEnd, Unanswered, Work, framed
-from serving.endpoint import read_manifest
 from serving.model_process import Spec
+from serving.versions import read_manifest
 from serving.worker import ClassifyAPI
 from training.bundle import BundleError, Classifier
 
