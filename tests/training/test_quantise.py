@@ -13,6 +13,8 @@ ROWS = 400
 class Saying:
     """Stand in for an engine that answers a row with its first token, some rows wrongly."""
 
+    most_tokens = 512
+
     def __init__(self, wrong=()):
         self.wrong = set(wrong)
 
