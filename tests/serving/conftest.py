@@ -55,17 +55,17 @@ class Server:
 
 @pytest.fixture(scope="session")
 def start() -> Iterator[Callable[..., Server]]:
-    """`start(MODEL_PATH=..., ...)` is a server process, perhaps not ready yet."""
+    """`start(MODEL_PATH=..., ...)` is a server process that all may call, perhaps not ready yet."""
     started: list[Server] = []
 
-    def run(**variables: object) -> Server:
+    def run(*arguments: str, **variables: object) -> Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         open_to_all = {"AUTH": "off", "RATE_LIMIT_ENABLED": "false"}
         given = {"API_HOST": "127.0.0.1", "API_PORT": port, **open_to_all, **variables}
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving.app", "serve"],
+            [sys.executable, "-m", "serving.app", *arguments],
             env=keep | {name: str(value) for name, value in given.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
