@@ -1,5 +1,6 @@
 """`python -m serving.app [serve]`: one model version as an HTTP endpoint."""
 
+import logging
 import signal
 import socket
 import sys
@@ -13,6 +14,8 @@ from serving import connections, logs, protocol, settings, tls
 from serving.endpoint import Endpoint
 from serving.errors import CannotStart
 from serving.settings import BadSettings, ServingSettings
+
+logger = logging.getLogger(__name__)
 
 # A probe or a balancer that looks this late still hears that it has to go elsewhere.
 _LINGER_S = 1.0
@@ -110,6 +113,8 @@ def main() -> None:
         sys.stderr.write(f"serving: {error}\n")
         sys.exit(2)
     logs.configure(given.log_level)
+    if given.database_url:
+        logger.warning("DATABASE_URL is set, but nothing here is stored in a database: not used")
     try:
         serve(build(given))
     except CannotStart as error:

@@ -127,7 +127,19 @@ class Served(BaseModel, frozen=True):
     refused: str
 
 
-class ErrorBody(BaseModel, frozen=True):
+class ErrorBody(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "example": {
+                "error": "validation_error",
+                "message": "Text length exceeds maximum limit of 512 characters",
+                "timestamp": "2026-01-15T10:30:00Z",
+                "request_id": "abc123",
+            }
+        },
+    )
+
     error: str
     message: str
     timestamp: str

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import litserve as ls
 from fastapi import FastAPI
 
-from serving import contract, gauges, routes
+from serving import contract, gauges, routes, scrape
 from serving.connections import Connections
 from serving.contract import Refusal
 from serving.envelope import Envelope
@@ -131,8 +131,11 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
 
     async def _live(self) -> None:
         try:
-            await self.following.start()
-            await self.following.run()
+            given = self.settings
+            port = given.prometheus_port if given.enable_metrics else None
+            async with scrape.listening(self.metrics.text, given.api_host, port):
+                await self.following.start()
+                await self.following.run()
         except CannotStart as error:
             self._fail(str(error))
         except Exception as error:

@@ -1,6 +1,8 @@
 """What /openapi.json says of the routes: shapes, headers, and every way to be refused."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -51,6 +53,40 @@ _KEYS = {
 }
 
 
+_TEXT = "Stocks rallied after the central bank kept interest rates unchanged"
+_TEXTS = [_TEXT, "The team won the cup, at last"]
+_SAYS: Schema = {"prediction": "Business", "confidence": 0.95}
+_ABOUT: Schema = {
+    "model_version": "v1.0.0",
+    "processing_time": 0.012,
+    "timestamp": "2026-01-15T10:30:00Z",
+}
+_ASKED: dict[str, Schema] = {
+    "text": {"text": _TEXT},
+    "data": {"data": _TEXT},
+    "texts": {"texts": _TEXTS},
+}
+_ANSWERS: dict[str, Schema] = {
+    "text": {**_SAYS, **_ABOUT},
+    "data": {
+        "main_category": ["Business", "World", "Sci/Tech"],
+        "probabilities": [0.95, 0.03, 0.01],
+    },
+    "texts": {
+        "predictions": [_SAYS, {"prediction": "Sports", "confidence": 0.97}],
+        **_ABOUT,
+        "batch_size": 2,
+    },
+}
+_MODELS: dict[str, Any] = {
+    "text": contract.TextAnswer,
+    "data": contract.DataAnswer,
+    "texts": contract.TextsAnswer,
+}
+_LINES = "".join(f'{{"text": "{text}"}}\n' for text in _TEXTS)
+_ROWS = "".join(f'"{text}"\n' for text in _TEXTS)
+
+
 def refusals(*statuses: int) -> dict[int | str, Schema]:
     """The responses of a route that may refuse with these statuses."""
     return {
@@ -66,14 +102,15 @@ def refusals(*statuses: int) -> dict[int | str, Schema]:
 def prediction(keys: Sequence[str], settings: "ServingSettings", *, bulky: bool) -> Schema:
     """Parameters and body of a prediction route; a bulky one takes JSON lines and CSV too."""
     shapes = [_shape(key, settings) for key in keys]
-    content: Schema = {JSON: {"schema": shapes[0] if len(shapes) == 1 else {"oneOf": shapes}}}
-    sent = dict(_SENT)
+    content: Schema = {
+        JSON: {
+            "schema": shapes[0] if len(shapes) == 1 else {"oneOf": shapes},
+            "examples": {key: {"value": _ASKED[key]} for key in keys},
+        }
+    }
     if bulky:
-        content[bulk.JSON_LINES] = {"schema": {"type": "string", "minLength": 1}}
-        content[bulk.CSV] = {"schema": {"type": "string", "minLength": 1}}
-        content[bulk.JSON_LINES]["schema"]["description"] = "Each line as /predict takes it"
-        content[bulk.CSV]["schema"]["description"] = "One text a row, perhaps a header `text`"
-        sent["Accept"] = f"One of {', '.join(bulk.KINDS)}; the request's own without it"
+        content[bulk.JSON_LINES] = _plain("Each line as /predict takes it", _LINES)
+        content[bulk.CSV] = _plain("One text a row, perhaps a header `text`", _ROWS)
     limits = {
         "X-Request-Timeout-Ms": {
             "type": "integer",
@@ -91,22 +128,25 @@ def prediction(keys: Sequence[str], settings: "ServingSettings", *, bulky: bool)
                 "description": about,
                 "schema": limits.get(name, {"type": "string"}),
             }
-            for name, about in sent.items()
-            if name != "Accept"  # OpenAPI ignores it among parameters
+            for name, about in _SENT.items()
         ],
     }
 
 
-def answered(*models: Any, bulky: bool = False) -> dict[int | str, Schema]:
-    """The response 200 of a prediction route."""
-    joined = models[0]
-    for model in models[1:]:
-        joined = joined | model
-    told: Schema = {"model": joined, "description": "Answered", "headers": _headers(_ANSWERED)}
+def answered(keys: Sequence[str], *, bulky: bool) -> dict[int | str, Schema]:
+    """The response 200 of a prediction route: the request's key chooses its shape."""
+    content: Schema = {JSON: {"examples": {key: {"value": _ANSWERS[key]} for key in keys}}}
     if bulky:
-        text = {"schema": {"type": "string"}}
-        told["content"] = {bulk.JSON_LINES: text, bulk.CSV: text}
-    return {200: told}
+        content[bulk.JSON_LINES] = _plain("Each line as /predict answers it")
+        content[bulk.CSV] = _plain("Label and confidence, a row for each row")
+    return {
+        200: {
+            "model": reduce(or_, (_MODELS[key] for key in keys)),
+            "description": "Answered; `truncated` is there, and true, when tokens were cut",
+            "headers": _headers(_ANSWERED),
+            "content": content,
+        }
+    }
 
 
 def finish(app: FastAPI, *, keys: bool, open_paths: Sequence[str]) -> None:
@@ -138,6 +178,11 @@ def _shape(key: str, settings: "ServingSettings") -> Schema:
         "description": "Not blank; no control characters but tab, LF and CR",
     }
     return schema
+
+
+def _plain(about: str, example: str | None = None) -> Schema:
+    told: Schema = {"schema": {"type": "string", "minLength": 1, "description": about}}
+    return told | ({"example": example} if example else {})
 
 
 def _headers(about: dict[str, str]) -> Schema:

@@ -62,7 +62,13 @@ def add(endpoint: "Endpoint") -> None:
     _add_probes(endpoint)
     if endpoint.settings.enable_metrics and not endpoint.settings.prometheus_port:
 
-        @app.get("/metrics", response_class=Response, responses=openapi.refusals(401, 429))
+        @app.get(
+            "/metrics",
+            tags=["model"],
+            summary="Prometheus metrics",
+            response_class=Response,
+            responses=openapi.refusals(401, 429),
+        )
         async def metrics() -> Response:
             """Prometheus text."""
             return Response(endpoint.metrics.text(), media_type=scrape.KIND)
@@ -71,7 +77,7 @@ def add(endpoint: "Endpoint") -> None:
 
 
 def _describe_predictions(endpoint: "Endpoint") -> None:
-    def describe(path: str, keys: Sequence[str], about: str, *answers: Any) -> None:
+    def describe(path: str, keys: Sequence[str], summary: str, about: str) -> None:
         bulky = path == "/invocations"
         statuses = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
 
@@ -82,9 +88,11 @@ def _describe_predictions(endpoint: "Endpoint") -> None:
             path,
             never,
             methods=["POST"],
-            summary=about,
+            tags=["predictions"],
+            summary=summary,
+            description=about,
             operation_id=path.strip("/").replace("/", "_"),
-            responses=openapi.answered(*answers, bulky=bulky)
+            responses=openapi.answered(keys, bulky=bulky)
             | openapi.refusals(*statuses, *((406,) if bulky else ())),
             openapi_extra=openapi.prediction(keys, endpoint.settings, bulky=bulky),
         )
@@ -92,25 +100,27 @@ def _describe_predictions(endpoint: "Endpoint") -> None:
     describe(
         "/predict",
         ("text", "data"),
-        "Classify one text; the key of the request chooses the shape of the answer",
-        contract.TextAnswer,
-        contract.DataAnswer,
+        "Classify one text",
+        "`text` is answered with its label, `data` with its three likeliest labels.",
     )
-    describe("/predict/batch", ("texts",), "Classify several texts", contract.TextsAnswer)
+    describe("/predict/batch", ("texts",), "Classify several texts", "Answers in their order.")
     describe(
         "/invocations",
         ("text", "data", "texts"),
-        "What SageMaker's InvokeEndpoint and batch transform call",
-        contract.TextAnswer,
-        contract.DataAnswer,
-        contract.TextsAnswer,
+        "SageMaker's InvokeEndpoint and batch transform",
+        "The answer is of the media type in `Accept`, without one of the request's own.",
     )
 
 
 def _add_probes(endpoint: "Endpoint") -> None:
     app: FastAPI = endpoint.app
 
-    @app.get("/health", responses={code: {"model": contract.Health} for code in (200, 503)})
+    @app.get(
+        "/health",
+        tags=["health"],
+        summary="Are predictions answered?",
+        responses={code: {"model": contract.Health} for code in (200, 503)},
+    )
     async def health() -> Response:
         """Whether predictions are answered: 503 until the model is warm, and while it drains."""
         status = endpoint.status
@@ -122,12 +132,23 @@ def _add_probes(endpoint: "Endpoint") -> None:
         )
         return _json(body.model_dump(), 200 if endpoint.ready else 503)
 
-    @app.get("/health/live", responses={200: {"model": contract.Live}})
+    @app.get(
+        "/health/live",
+        tags=["health"],
+        summary="Does the process answer at all?",
+        responses={200: {"model": contract.Live}},
+    )
     async def live() -> Response:
         """Whether the process answers at all; restart it when it does not."""
         return _json(contract.Live(status="alive", timestamp=contract.now()).model_dump())
 
-    @app.get("/ping", response_class=Response, responses=openapi.refusals(503))
+    @app.get(
+        "/ping",
+        tags=["health"],
+        summary="SageMaker's health check",
+        response_class=Response,
+        responses=openapi.refusals(503),
+    )
     async def ping() -> Response:
         """SageMaker's health check."""
         endpoint.refuse_unless_ready()
@@ -135,6 +156,8 @@ def _add_probes(endpoint: "Endpoint") -> None:
 
     @app.get(
         "/model/versions",
+        tags=["model"],
+        summary="Which versions answer, in which shares",
         responses={200: {"model": contract.Served}, **openapi.refusals(401, 429)},
     )
     async def model_versions() -> Response:
@@ -143,6 +166,8 @@ def _add_probes(endpoint: "Endpoint") -> None:
 
     @app.get(
         "/model/info",
+        tags=["model"],
+        summary="Which model answers",
         responses={200: {"model": contract.ModelInfo}, **openapi.refusals(401, 429, 503)},
     )
     async def model_info() -> Response:
