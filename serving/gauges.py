@@ -65,7 +65,7 @@ def _add_versions(metrics: Metrics, loaded: Loaded) -> None:
         "mlops_in_flight", "Texts that the model's processes hold", of_pools(lambda p: p.in_flight)
     )
     metrics.gauge(
-        "mlops_model_processes", "Model processes that answer", of_pools(lambda p: len(p.pids))
+        "mlops_model_processes", "Model processes that answer", of_pools(lambda p: p.alive)
     )
     metrics.counter(
         "mlops_model_process_restarts",

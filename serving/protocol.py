@@ -1,6 +1,7 @@
 """HTTP/1.1 on one connection: uvicorn's, with an end to what a caller can take of the server."""
 
 import asyncio
+import re
 import uuid
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -18,6 +19,7 @@ from serving.envelope import error_body
 
 _PIPELINED = 16  # requests that may wait for the one before them
 _HEADERS = 100
+_UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
 class Cycle(RequestResponseCycle):
@@ -113,26 +115,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             # All of it is head, or the head's end lies too deep in this one piece.
             if len(data) > limit and data.find(b"\r\n\r\n", 0, limit) < 0:
-                self._refuse(431, "headers_too_large", f"The headers exceed {limit} bytes")
+                self._reject(431, "headers_too_large", f"The headers exceed {limit} bytes")
                 return
-        try:
-            self._feed(data)
-        except httptools.HttpParserError:
-            if not self._deaf:
-                self._refuse(400, "bad_request", "This is not HTTP/1.1")
-            return
-        if self._reading is Phase.HEAD and self._head_bytes > limit:
-            self._refuse(431, "headers_too_large", f"The headers exceed {limit} bytes")
-        elif self._waits is not Phase.SEND and (self._reading or self._answering):
-            self._wait(self._reading)
-
-    def _feed(self, data: bytes) -> None:
+            if b"pgrade" in data:
+                data = _without_upgrade(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            # We speak nothing else, and the request is answered as it is (RFC 9110, 7.8).
-            if rest := data[upgrade.args[0] :]:
-                self._feed(rest)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self._deaf:
+                self._reject(400, "bad_request", "This is not HTTP/1.1")
+            return
+        if self._reading is Phase.HEAD and self._head_bytes > limit:
+            self._reject(431, "headers_too_large", f"The headers exceed {limit} bytes")
+        elif self._waits is not Phase.SEND and (self._reading or self._answering):
+            self._wait(self._reading)
 
     def on_message_begin(self) -> None:
         if self._deaf:
@@ -146,9 +142,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._reading = Phase.BODY
         self._head_bytes = 0
         if len(self.headers) > _HEADERS:
-            self._refuse(431, "headers_too_large", f"There are more than {_HEADERS} headers")
+            self._reject(431, "headers_too_large", f"There are more than {_HEADERS} headers")
             raise ValueError("too many headers")
         version = parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise ValueError("another HTTP")
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
         scope["http_version"] = version
@@ -240,10 +238,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if phase:
             self.shared.enter(phase, self, self.loop.time())
 
+    def _reject(self, status: int, error: str, message: str) -> None:
+        self.shared.closed[error] += 1
+        self._refuse(status, error, message)
+
     def _refuse(self, status: int, error: str, message: str) -> None:
         """Answer what is no request, after the answers that are still owed."""
         self._deaf = True
-        self.shared.closed[error] += 1
         if self._answering:
             self.cycle.keep_alive = False
             if self.cycle.more_body:
@@ -264,6 +265,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def _close(self) -> None:
         self.transport.close()
         self._wait(Phase.CLOSE)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The request as one that asks for no other protocol: the parser would drop its body.
+
+    Java's HttpClient offers HTTP/2 so in its first request; a server may ignore it (RFC 9110, 7.8).
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade", head) + end + rest
 
 
 def bounded(limits: Limits) -> type[BoundedProtocol]:

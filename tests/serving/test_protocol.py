@@ -1,0 +1,267 @@
+"""What one connection may take of the server, with a server in this process and raw sockets."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import pytest
+import uvicorn
+
+from serving import bodies
+from serving.connections import Limits
+from serving.envelope import Envelope
+from serving.metrics import Metrics
+from serving.protocol import bounded
+
+LIMITS = Limits(head_s=0.5, body_s=0.5, keep_alive_s=60, head_bytes=4096, connections=1000)
+LIMIT = 100_000
+GET = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /predict HTTP/1.1\r\nHost: a\r\n"
+
+
+async def app(scope, receive, send):
+    """Answers with the size of the body; /slow a moment later, /flood with much."""
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.5)
+    size = 0
+    if scope["method"] == "POST":
+        size = len(await bodies.read(receive, dict(scope["headers"]), LIMIT))
+    answer = b"x" * 10_000_000 if scope["path"] == "/flood" else b"%d" % size
+    headers = [(b"content-length", b"%d" % len(answer))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
+
+
+@contextmanager
+def serving(limits: Limits = LIMITS) -> Iterator[Callable[[], socket.socket]]:
+    """A server under these limits; the value makes connections to it."""
+    protocol = bounded(limits)
+    wrapped = Envelope(app, Metrics(), lambda: ("v1", "0" * 64))
+    config = uvicorn.Config(
+        wrapped, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        made: list[socket.socket] = []
+
+        def connect(sent: bytes = b"") -> socket.socket:
+            made.append(socket.create_connection(address, timeout=10))
+            made[-1].sendall(sent)
+            return made[-1]
+
+        connect.shared = protocol.shared  # type: ignore[attr-defined]
+        yield connect
+        for one in made:
+            one.close()
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def connect():
+    with serving() as connect:
+        yield connect
+
+
+def all_of(caller: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    parts = []
+    with suppress(ConnectionResetError):
+        while part := caller.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def drip(caller: socket.socket, data: bytes) -> bytes:
+    """Send byte by byte until the server has had enough; what it says then."""
+    caller.settimeout(0.1)
+    for place in range(len(data)):
+        with suppress(TimeoutError):
+            caller.sendall(data[place : place + 1])
+            return caller.recv(65536)
+    raise AssertionError("the server took all of it")
+
+
+def test_a_head_that_does_not_end_is_cut_off(connect):
+    began = time.monotonic()
+
+    callers = [connect(sent) for sent in (b"", b"\r\n\r\n", b"GET /ping HT", GET[:-2])]
+    answers = [all_of(caller) for caller in callers]
+
+    assert 0.4 < time.monotonic() - began < 5
+    assert answers[0] == b""
+    assert [status(answer) for answer in answers[1:]] == [408, 408, 408]
+
+
+def test_a_head_that_drips_gains_no_time_by_it(connect):
+    assert status(drip(connect(), GET[:-2] + b"X-Slow: " + b"x" * 100)) == 408
+
+
+@pytest.mark.parametrize("declared", [b"Content-Length: 900", b"Transfer-Encoding: chunked"])
+def test_a_body_that_drips_is_answered_408_in_the_error_shape(connect, declared):
+    caller = connect(POST + declared + b"\r\n\r\n")
+
+    answer = drip(caller, b"2BC\r\n" + b"x" * 300) + all_of(caller)
+
+    head, body = answer.split(b"\r\n\r\n")
+    assert status(answer) == 408
+    assert b"connection: close" in head
+    assert b"x-model-version: v1" in head
+    assert json.loads(body)["error"] == "request_timeout"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X: " + b"x" * 5000,
+        b"X" * 5000,
+        b"X: 1\r\n" * 101,
+        b"X: " + b"x" * 300_000,
+        b"X: 1\r\n" * 50_000,
+    ],
+    ids=["long value", "long name", "many", "longer than one read", "very many"],
+)
+def test_a_head_that_is_too_large_is_431(connect, head):
+    assert status(all_of(connect(b"GET /ping HTTP/1.1\r\n" + head + b"\r\n\r\n"))) == 431
+
+
+def test_a_path_that_is_too_long_is_431(connect):
+    assert status(all_of(connect(b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n"))) == 431
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello\r\n\r\n",
+        b"GET /ping\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+        POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Content-Length: -1\r\n\r\n",
+        POST + b"X : y\r\n\r\n",
+        POST + b"X: a\x00b\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_400_in_the_error_shape(connect, sent):
+    answer = all_of(connect(sent))
+
+    assert status(answer) == 400
+    assert json.loads(answer.split(b"\r\n\r\n")[1])["error"] == "bad_request"
+
+
+def test_a_chunk_that_is_none_ends_its_request_at_once(connect):
+    answer = all_of(connect(POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcdeZZZ\r\n"))
+
+    assert status(answer) == 400
+
+
+def test_a_body_over_the_limit_ends_the_connection_unread(connect):
+    caller = connect(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 50_000_000:
+            caller.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+            sent += 65536
+
+    assert sent < 50_000_000
+    assert status(caller.recv(65536)) == 413
+
+
+def test_a_body_shorter_than_declared_is_answered_when_the_caller_hangs_up(connect):
+    caller = connect(POST + b"Content-Length: 99\r\n\r\nabc")
+
+    caller.shutdown(socket.SHUT_WR)
+
+    assert all_of(caller) == b""
+
+
+def test_pipelined_requests_are_answered_in_their_order(connect):
+    caller = connect(
+        b"".join(POST + b"Content-Length: %d\r\n\r\n%b" % (n, b"x" * n) for n in (3, 1, 2))
+    )
+    answer = b""
+    while answer.count(b"HTTP/1.1 200") < 3 or not answer.endswith(b"\r\n\r\n2"):
+        answer += caller.recv(65536)
+
+    assert [part[:1] for part in answer.split(b"\r\n\r\n")[1:]] == [b"3", b"1", b"2"]
+
+
+def test_of_endless_pipelined_requests_few_are_taken(connect):
+    caller = connect(GET * 17)
+    with suppress(ConnectionError):
+        for _ in range(2000):
+            caller.sendall(GET * 500)
+
+    answers = all_of(caller).count(b"HTTP/1.1 200")
+
+    assert answers <= 34
+    assert connect.shared.open < 50
+
+
+def test_an_upgrade_that_is_not_spoken_is_answered_as_plain_http(connect):
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc"
+
+    caller = connect(POST + upgrade)
+    first = caller.recv(65536)
+    caller.sendall(GET)
+
+    assert (status(first), first[-1:]) == (200, b"3")
+    assert status(caller.recv(65536)) == 200
+
+
+def test_an_idle_connection_is_closed_and_a_used_one_is_not():
+    with serving(replace(LIMITS, keep_alive_s=1)) as connect:
+        idle, used = connect(GET), connect(GET)
+        used.recv(65536)
+        for _ in range(5):
+            time.sleep(0.4)
+            used.sendall(GET)
+            assert status(used.recv(65536)) == 200
+
+        assert status(all_of(idle)) == 200
+        assert connect.shared.closed == {"idle": 1}
+
+
+def test_when_connections_run_out_the_idlest_make_room():
+    with serving(replace(LIMITS, connections=20, head_s=60)) as connect:
+        busy = connect(GET.replace(b"/ping", b"/slow"))
+        idle = [connect(GET) for _ in range(10)]
+        assert {status(one.recv(65536)) for one in idle} == {200}
+        half = [connect(GET[:9]) for _ in range(8)]
+
+        late = [connect(GET) for _ in range(8)]
+
+        assert {status(one.recv(65536)) for one in late} == {200}
+        assert status(busy.recv(65536)) == 200
+        for one in half:
+            one.sendall(GET[9:])
+            assert status(one.recv(65536)) == 200
+        assert connect.shared.closed["crowded"] >= 7
+        assert connect.shared.open <= 21
+
+
+def test_who_does_not_take_the_answer_is_cut_off():
+    with serving() as connect:
+        connect(GET.replace(b"/ping", b"/flood"))
+        end = time.monotonic() + 10
+        while connect.shared.closed["send"] < 1 and time.monotonic() < end:
+            time.sleep(0.1)
+
+        assert connect.shared.closed["send"] == 1
