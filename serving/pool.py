@@ -24,9 +24,7 @@ from serving.suspects import Standing, Suspects
 
 logger = logging.getLogger(__name__)
 
-# A process gets its next batch so long before it is expected to be done with the one it has: early
-# enough that it need not wait, late enough that the batch is chosen from all that has come by then.
-_LEAD_S = 0.004
+_AHEAD = 2  # batches in one process: the second is there when the first is done
 _SWEEP_S = 0.05
 _ATTEMPTS = 3
 _LETTERS = 20_000  # beyond them a text costs no more: every model has cut it off
@@ -50,7 +48,6 @@ class Pool:
         self._jobs: list[Job] = []
         self._numbers = 0
         self._draining = False
-        self._timer: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._swept = 0.0
 
@@ -135,9 +132,8 @@ class Pool:
             process.kill()
         self._alive.clear()
         self._refuse_all(Refusal(503, "draining", "The model is being taken down"))
-        for timer in (self._timer, self._sweeper):
-            if timer:
-                timer.cancel()
+        if self._sweeper:
+            self._sweeper.cancel()
 
     def _refuse_unless_admitted(
         self, texts: Sequence[str], deadline: float, standing: Standing
@@ -168,13 +164,16 @@ class Pool:
         return Refusal(503, "overloaded", why, headers)
 
     def _cost_ahead(self) -> int:
-        return self._backlog.cost + sum(batch.cost for one in self._alive for batch in one.held)
+        held = sum(text.cost for one in self._alive for batch in one.held for text in batch.texts)
+        return self._backlog.cost + held
 
     def _dispatch(self) -> None:
         """Give the oldest work to whichever process has the least, while one can take more."""
         while self._alive and len(self._backlog):
-            process = min(self._alive, key=lambda one: (len(one.held), one.done_at))
-            if not self._takes_more(process):
+            process = min(self._alive, key=lambda one: len(one.held))
+            alone = self._backlog.next_alone()
+            held = process.held
+            if len(held) >= _AHEAD or (held and (alone or held[0].texts[0].alone)):
                 return
             texts = self._backlog.take(self._settings.batch_size, self._pace.budget)
             if not texts:
@@ -183,30 +182,12 @@ class Pool:
             now = time.monotonic()
             for text in texts:
                 text.job.queue_s = max(text.job.queue_s, now - text.job.began)
-            cost = max(text.cost for text in texts) * len(texts)
-            process.done_at = max(now, process.done_at) + self._pace.seconds(cost, 1)
-            process.give(Batch(self._numbers, texts, cost, now))
-
-    def _takes_more(self, process: ModelProcess) -> bool:
-        """Whether it may have another batch now; if only the time is not ripe, see to it later."""
-        held = process.held
-        if not held:
-            return True
-        if len(held) > 1 or held[0].texts[0].alone or self._backlog.next_alone():
-            return False
-        early = process.done_at - _LEAD_S - time.monotonic()
-        if early > 0 and self._timer is None:
-            self._timer = self._loop.call_later(early, self._ripe)
-        return early <= 0
-
-    def _ripe(self) -> None:
-        self._timer = None
-        self._dispatch()
+            process.give(Batch(self._numbers, texts, now))
 
     def answered(self, process: ModelProcess, batch: Batch, answers: Answers) -> None:
         now = time.monotonic()
-        self._pace.saw(batch.cost, now - process.head_since)
-        self._begins_next(process, now)
+        self._pace.saw(sum(text.cost for text in batch.texts), now - process.head_since)
+        process.head_since = now
         self._dispatch()  # first of all: the process must not wait for us
         labels = process.labels
         rows = memoryview(answers.probabilities).cast("d").tolist()
@@ -223,13 +204,9 @@ class Pool:
             if text.alone:
                 self._suspects.acquit(text.text)
 
-    def _begins_next(self, process: ModelProcess, now: float) -> None:
-        process.head_since = now
-        process.done_at = now + self._pace.seconds(sum(batch.cost for batch in process.held), 1)
-
     def unanswered(self, process: ModelProcess, batch: Batch) -> None:
         """The model raised: the text that made it do so is found by trying each one alone."""
-        self._begins_next(process, time.monotonic())
+        process.head_since = time.monotonic()
         if len(batch.texts) > 1:
             self._backlog.put_back(batch.texts, alone=True)
         else:
