@@ -83,13 +83,27 @@ def start() -> Iterator[Callable[..., Server]]:
 @pytest.fixture(scope="session")
 def served(tiny_bundle: Callable[..., Path]) -> Path:
     """The bundle that the live server answers with."""
-    return tiny_bundle()
+    return tiny_bundle(engine="openvino-int8")
 
 
 @pytest.fixture(scope="session")
 def live(start: Callable[..., Server], served: Path, tmp_path_factory: pytest.TempPathFactory):
     """A ready endpoint that takes 512 characters, for tests that leave it alive."""
     server = start(MODEL_PATH=served, MODEL_VERSION="v1.0.0", MAX_CHARS=512, MAX_BODY_BYTES=65536)
+    return server.wait_ready()
+
+
+@pytest.fixture(scope="session")
+def bounded(start: Callable[..., Server], served: Path):
+    """A ready endpoint that is impatient, with a short queue."""
+    server = start(
+        MODEL_PATH=served,
+        HEAD_TIMEOUT_S=2,
+        BODY_TIMEOUT_S=2,
+        MAX_QUEUE=256,
+        CACHE_ENABLED="false",
+        LOG_LEVEL="WARNING",
+    )
     return server.wait_ready()
 
 

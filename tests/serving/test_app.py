@@ -182,5 +182,6 @@ def test_the_docs_describe_every_route(client):
         "/health/live",
         "/ping",
         "/model/info",
+        "/model/versions",
         "/metrics",
     }

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import httpx
 import psutil
@@ -46,27 +47,63 @@ def port_is_free(server) -> bool:
     return True
 
 
-def test_sigterm_answers_what_is_in_flight_and_leaves_nothing(trio):
+def ask_until_refused(server, seen: list[str]) -> None:
+    """Note what a caller sees who asks without pause on one connection."""
+    with httpx.Client(timeout=30) as client:
+        while not seen or seen[-1] == "200":
+            try:
+                answer = client.post(f"{server.url}/predict", json={"text": SECRET})
+            except httpx.HTTPError as error:
+                seen.append(repr(error))
+                continue
+            refused = (answer.json().get("error"), answer.headers.get("connection"))
+            seen.append("200" if answer.status_code == 200 else " ".join(map(str, refused)))
+
+
+def ask_health(server, seen: list[str]) -> None:
+    """Note the states that a probe sees until nobody answers any more."""
+    with suppress(httpx.TransportError):
+        while True:
+            answer = httpx.get(f"{server.url}/health", timeout=30)
+            seen.append(f"{answer.status_code} {answer.json()['status']}")
+            time.sleep(0.02)
+
+
+def test_sigterm_under_load_answers_who_was_let_in_refuses_the_rest_and_leaves_nothing(trio):
     server = next(trio)
     family = server.family()
     body = json.dumps({"text": SECRET}).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
 
-    with socket.create_connection(address(server), timeout=10) as caller:
-        caller.sendall(head + body[:5])
-        time.sleep(0.3)
+    with (
+        concurrent.futures.ThreadPoolExecutor(5) as callers,
+        socket.create_connection(address(server), timeout=30) as slow,
+    ):
+        asked: list[list[str]] = [[] for _ in range(4)]
+        states: list[str] = []
+        ended = [callers.submit(ask_until_refused, server, seen) for seen in asked]
+        ended.append(callers.submit(ask_health, server, states))
+        slow.sendall(head + body[:5])
+        while not (states and all(asked)):
+            time.sleep(0.05)
         os.killpg(server.process.pid, signal.SIGTERM)  # the whole group, as a shell does
-        time.sleep(0.3)
-        caller.sendall(body[5:])
-        answer = caller.recv(4096)
-    output, errors = server.process.communicate(timeout=8)
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)  # who is impatient changes nothing
+        slow.sendall(body[5:])
+        answer = slow.recv(4096)
+    output, errors = server.process.communicate(timeout=20)
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert [future.result() for future in ended] == [None] * 5
+    assert {what for seen in asked for what in seen[:-1]} == {"200"}
+    assert {seen[-1] for seen in asked} == {"draining close"}
+    assert states == sorted(states)
+    assert set(states) == {"200 healthy", "503 draining"}
     assert (server.process.returncode, errors) == (0, "")
     assert gone(family)
     assert port_is_free(server)
     lines = [json.loads(line) for line in output.splitlines()]
-    (request,) = [line for line in lines if line.get("path") == "/predict"]
+    request = next(line for line in lines if line.get("path") == "/predict")
     wanted = {"request_id", "method", "path", "status", "milliseconds", "model_version"}
     assert wanted <= set(request)
     assert SECRET not in output
@@ -101,13 +138,16 @@ def test_killing_the_main_process_leaves_no_orphan(trio):
     assert port_is_free(server)
 
 
-def test_sigint_while_starting_ends_it_cleanly(start, served):
+def test_sigterm_while_the_model_loads_ends_it_cleanly(start, served):
     server = start(MODEL_PATH=served)
     wait_listening(server)
     family = server.family()
+    alive = httpx.get(f"{server.url}/health/live").status_code
 
+    server.process.send_signal(signal.SIGTERM)
     server.process.send_signal(signal.SIGINT)
 
+    assert alive == 200
     assert server.process.wait(15) == 0
     assert gone(family)
 
