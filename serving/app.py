@@ -67,7 +67,7 @@ def serve(endpoint: Endpoint) -> None:
     http_protocol = protocol.bounded(connections.limits_of(given))
     endpoint.watch(http_protocol.shared)
     config = uvicorn.Config(
-        endpoint.app,
+        endpoint.asgi,
         http=http_protocol,
         ws="none",
         log_config=None,

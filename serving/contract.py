@@ -1,10 +1,12 @@
 """What callers send and what they get: the shapes, their checks and the refusals."""
 
 import re
+import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn, NotRequired
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -147,7 +149,12 @@ class ErrorBody(BaseModel):
 
 
 def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _at(int(time.time()))
+
+
+@lru_cache(2)
+def _at(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def ask_of(payload: Any, allowed: Sequence[str]) -> Ask:

@@ -40,9 +40,9 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         super().__init__(ClassifyAPI(), accelerator="cpu", timeout=settings.request_timeout_s)
         self.app.title = f"{settings.model_name or 'text'} classifier"
         self.app.version = settings.model_version
-        self.app.add_middleware(routes.Router, handlers=routes.handlers(self))
-        self.app.add_middleware(self.guard.before)
-        self.app.add_middleware(Envelope, metrics=self.metrics, primary=self._primary)
+        # Around FastAPI, not among its middleware: its own layers cost as much as all of ours.
+        router = routes.Router(self.app, routes.handlers(self))
+        self.asgi = Envelope(self.guard.before(router), self.metrics, self._primary)
         self._add_metrics()
 
     def watch(self, connections: Connections) -> None:

@@ -106,8 +106,7 @@ class Envelope:
             logger.exception("request failed", extra={"fields": {"request_id": request_id}})
             if status:  # half an answer is out: cutting the connection is all that is left
                 raise
-            failed = Refusal(500, "internal_error", "The request could not be answered")
-            await answer_refusal(scope, failed)(scope, receive, sealed)
+            await answer_refusal(scope, _unexpected())(scope, receive, sealed)
         finally:
             self._record(scope, state, status, time.perf_counter() - began)
 
@@ -198,6 +197,15 @@ async def on_refusal(request: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
         return answer_refusal(request.scope, error)
     raise error
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """Answers what nobody foresaw, without its message, which may quote the caller."""
+    return answer_refusal(request.scope, _unexpected())
+
+
+def _unexpected() -> Refusal:
+    return Refusal(500, "internal_error", "The request could not be answered")
 
 
 def _asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, bool]:

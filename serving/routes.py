@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import contract, gauges, openapi, scrape
 from serving.contract import Refusal
-from serving.envelope import on_refusal
+from serving.envelope import on_refusal, on_unexpected
 from serving.pages import PATHS, Pages
 from serving.predictions import Handler, Predictions
 
@@ -58,6 +58,7 @@ def add(endpoint: "Endpoint") -> None:
     app: FastAPI = endpoint.app
     app.add_exception_handler(Refusal, on_refusal)
     app.add_exception_handler(HTTPException, on_refusal)
+    app.add_exception_handler(Exception, on_unexpected)  # Starlette raises it again: it is logged
     _describe_predictions(endpoint)
     _add_probes(endpoint)
     if endpoint.settings.enable_metrics and not endpoint.settings.prometheus_port:
