@@ -15,6 +15,8 @@ _FIXED = 24
 # as each other up to this many letters or this share, whichever is more.
 _NEAR_LETTERS = 64
 _NEAR_SHARE = 0.25
+# Up to this cost together a batch of any lengths is quicker than two.
+_SMALL = 800
 _LOOK_AHEAD = 256
 
 
@@ -75,21 +77,16 @@ class Text:
 class Backlog:
     """Texts in the order in which they came, and what they will cost."""
 
-    def __init__(self, letters_that_count: int) -> None:
+    def __init__(self) -> None:
         self._waiting: deque[Text] = deque()
-        self._most = letters_that_count
+        self.most = 20_000  # letters of one text; what is beyond costs nothing
         self.cost = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def cost_of(self, texts: Sequence[str]) -> int:
-        """Letters that the model will see, with what each text costs beside them."""
-        most = self._most
-        return sum(min(len(text), most) + _FIXED for text in texts)
-
     def add(self, job: Job, texts: Sequence[str]) -> None:
-        most, alone = self._most, job.alone
+        most, alone = self.most, job.alone
         for place, text in enumerate(texts):
             cost = min(len(text), most) + _FIXED
             self._waiting.append(Text(text, place, job, cost, alone))
@@ -126,17 +123,14 @@ class Backlog:
         if oldest.alone or most_texts == 1 or not self._waiting:
             return batch
         near = max(_NEAR_LETTERS, oldest.cost * _NEAR_SHARE)
-        alike = [
-            text
-            for text in islice(self._waiting, _LOOK_AHEAD)
-            if abs(text.cost - oldest.cost) <= near and not text.alone
-        ]
-        if len(alike) >= most_texts:
-            alike.sort(key=lambda text: abs(text.cost - oldest.cost))
+        others = [text for text in islice(self._waiting, _LOOK_AHEAD) if not text.alone]
+        others.sort(key=lambda text: abs(text.cost - oldest.cost))
         longest = oldest.cost
-        for text in alike:
+        for text in others:
             wider = max(longest, text.cost)
-            if len(batch) == most_texts or wider * (len(batch) + 1) > most_cost:
+            cost = wider * (len(batch) + 1)
+            unlike = abs(text.cost - oldest.cost) > near
+            if len(batch) == most_texts or cost > (_SMALL if unlike else most_cost):
                 break
             if wanted(text.job):
                 batch.append(text)

@@ -24,6 +24,7 @@ class Ready(msgspec.Struct, array_like=True, frozen=True, tag=True):
     """The model is loaded and has proved itself."""
 
     labels: list[str]
+    max_length: int  # tokens of one text
 
 
 class CannotLoad(msgspec.Struct, array_like=True, frozen=True, tag=True):

@@ -18,6 +18,7 @@ from serving.errors import CannotStart
 
 logger = logging.getLogger(__name__)
 
+MODULE = "serving.worker"
 WARM_UP = "The team won the match after a long season."
 _WARM_UP_BATCH = 0
 
@@ -38,6 +39,7 @@ class Batch:
 
     number: int
     texts: list[Text]
+    cost: int
     sent: float
 
 
@@ -57,7 +59,9 @@ class ModelProcess:
     def __init__(self, spec: Spec, owner: Owner) -> None:
         self.held: deque[Batch] = deque()
         self.labels: tuple[str, ...] = ()
+        self.max_length = 0
         self.head_since = 0.0  # since when it can have been computing the first of them
+        self.done_at = 0.0  # when it is expected to be done with them
         self._spec = spec
         self._owner = owner
         self._loop = asyncio.get_running_loop()
@@ -77,7 +81,8 @@ class ModelProcess:
         try:
             async with asyncio.timeout(within_s):
                 await self._spawn()
-                self.labels = tuple((await self._ready).labels)
+                ready = await self._ready
+                self.labels, self.max_length = tuple(ready.labels), ready.max_length
                 self._send(Work(_WARM_UP_BATCH, [WARM_UP]))
                 await self._proved
         except TimeoutError:
@@ -90,7 +95,7 @@ class ModelProcess:
     async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "serving.worker", str(theirs.fileno())]
+            command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
             spec = msgspec.json.encode(self._spec).decode()
             # The main thread starts it: the kernel ends it with the thread that did.
             self._process = subprocess.Popen(

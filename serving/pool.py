@@ -10,51 +10,45 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from litserve.connector import check_cuda_with_nvidia_smi
-
 from serving.backlog import Backlog, Classified, Job, wanted
 from serving.channel import Answers
 from serving.contract import Answer, Refusal
-from serving.errors import CannotStart
-from serving.model_process import Batch, ModelProcess, Spec
+from serving.crew import Crew
+from serving.model_process import Batch, ModelProcess
 from serving.pace import Pace
-from serving.processes import Restarts, cores
 from serving.settings import ServingSettings
 from serving.suspects import Standing, Suspects
 
 logger = logging.getLogger(__name__)
 
-_AHEAD = 2  # batches in one process: the second is there when the first is done
+# A process gets its next batch so long before it is expected to be done with the one it has: early
+# enough that it need not wait, late enough that the batch is chosen from all that has come by then.
+_LEAD_S = 0.004
 _SWEEP_S = 0.05
-_ATTEMPTS = 3
-_LETTERS = 20_000  # beyond them a text costs no more: every model has cut it off
+_LETTERS_OF_A_TOKEN = 6  # seldom more; what is longer than the model takes is cut off
 
 
 class Pool:
     """Answers texts with one bundle; dead or hung processes are replaced behind the queue."""
 
     def __init__(self, settings: ServingSettings, folder: Path, digest: str) -> None:
-        self.failure: str | None = None
-        self.restarts = 0
         self.on_change: Callable[[], None] = lambda: None
         self._settings = settings
-        self._folder, self._digest = folder, digest
-        self._backlog = Backlog(_LETTERS)
+        self._backlog = Backlog()
         self._suspects = Suspects()
         self._pace = Pace(settings.batch_letters)
-        self._alive: list[ModelProcess] = []
-        self._processes: set[ModelProcess] = set()
-        self._keepers: list[asyncio.Task[None]] = []
+        self._crew = Crew(settings, folder, digest, self, self._changed)
         self._jobs: list[Job] = []
         self._numbers = 0
         self._draining = False
+        self._timer: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._swept = 0.0
 
     @property
     def ready(self) -> bool:
         """Whether a process that has proved itself would take work now."""
-        return bool(self._alive) and not self._draining
+        return bool(self._crew.alive) and not self._draining
 
     @property
     def queued(self) -> int:
@@ -64,31 +58,37 @@ class Pool:
     @property
     def in_flight(self) -> int:
         """Texts that the processes hold."""
-        return sum(len(batch.texts) for one in self._alive for batch in one.held)
+        return sum(len(batch.texts) for one in self._crew.alive for batch in one.held)
+
+    @property
+    def failure(self) -> str | None:
+        """Why no process will ever answer again, if that is so."""
+        return self._crew.failure
 
     @property
     def pids(self) -> list[int]:
         """The processes, also those that are still loading."""
-        return [one.pid for one in self._processes if one.pid]
+        return self._crew.pids
+
+    @property
+    def restarts(self) -> int:
+        """How many processes were replaced."""
+        return self._crew.restarts
 
     @property
     def alive(self) -> int:
         """How many processes answer."""
-        return len(self._alive)
+        return len(self._crew.alive)
 
     async def start(self) -> None:
         """Load the bundle in every process; raises CannotStart with the first one's reason."""
         self._loop = asyncio.get_running_loop()
-        places = range(self._settings.api_workers)
         try:
-            first = await asyncio.gather(*map(self._spawn, places))
+            await self._crew.start()
+            self._backlog.most = _LETTERS_OF_A_TOKEN * self._crew.alive[0].max_length
         except BaseException:
             self.stop()
             raise
-        self._keepers = [
-            self._loop.create_task(self._keep(place, process))
-            for place, process in zip(places, first, strict=True)
-        ]
 
     def classify(
         self, texts: Sequence[str], *, deadline: float, gone: Callable[[], bool]
@@ -126,14 +126,11 @@ class Pool:
     def stop(self) -> None:
         """End the processes at once; whoever still waits is told."""
         self._draining = True
-        for keeper in self._keepers:
-            keeper.cancel()
-        for process in self._processes:
-            process.kill()
-        self._alive.clear()
+        self._crew.stop()
         self._refuse_all(Refusal(503, "draining", "The model is being taken down"))
-        if self._sweeper:
-            self._sweeper.cancel()
+        for timer in (self._timer, self._sweeper):
+            if timer:
+                timer.cancel()
 
     def _refuse_unless_admitted(
         self, texts: Sequence[str], deadline: float, standing: Standing
@@ -142,7 +139,7 @@ class Pool:
             raise Refusal(503, "failed", "The model's process cannot be brought back")
         if self._draining:
             raise Refusal(503, "draining", "The model is being taken down")
-        if not self._keepers:
+        if not self._crew.started:
             raise Refusal(503, "starting", "The model is starting")
         if standing is Standing.CONDEMNED:
             message = "This text ended the model's process twice; it is not classified"
@@ -150,13 +147,13 @@ class Pool:
         waiting = len(self._backlog)
         if waiting and waiting + len(texts) > self._settings.max_queue:
             raise self._overloaded(f"{waiting} texts wait already")
-        wait_s = self._pace.seconds(self._cost_ahead(), len(self._alive))
+        wait_s = self._pace.seconds(self._cost_ahead(), self.alive)
         if time.monotonic() + wait_s > deadline:
             raise self._overloaded("The queue is longer than the deadline")
 
     def _overloaded(self, why: str) -> Refusal:
         # When half of the queue is gone there is room again for more than one caller.
-        wait_s = max(0.05, self._pace.seconds(self._cost_ahead(), len(self._alive)) / 2)
+        wait_s = max(0.05, self._pace.seconds(self._cost_ahead(), self.alive) / 2)
         headers = {
             "Retry-After": str(max(1, round(wait_s + 0.5))),
             "retry-after-ms": str(round(wait_s * 1000)),
@@ -164,16 +161,15 @@ class Pool:
         return Refusal(503, "overloaded", why, headers)
 
     def _cost_ahead(self) -> int:
-        held = sum(text.cost for one in self._alive for batch in one.held for text in batch.texts)
-        return self._backlog.cost + held
+        return self._backlog.cost + sum(
+            batch.cost for one in self._crew.alive for batch in one.held
+        )
 
     def _dispatch(self) -> None:
         """Give the oldest work to whichever process has the least, while one can take more."""
-        while self._alive and len(self._backlog):
-            process = min(self._alive, key=lambda one: len(one.held))
-            alone = self._backlog.next_alone()
-            held = process.held
-            if len(held) >= _AHEAD or (held and (alone or held[0].texts[0].alone)):
+        while self._crew.alive and len(self._backlog):
+            process = min(self._crew.alive, key=lambda one: (len(one.held), one.done_at))
+            if not self._takes_more(process):
                 return
             texts = self._backlog.take(self._settings.batch_size, self._pace.budget)
             if not texts:
@@ -182,12 +178,30 @@ class Pool:
             now = time.monotonic()
             for text in texts:
                 text.job.queue_s = max(text.job.queue_s, now - text.job.began)
-            process.give(Batch(self._numbers, texts, now))
+            cost = max(text.cost for text in texts) * len(texts)
+            process.done_at = max(now, process.done_at) + self._pace.seconds(cost, 1)
+            process.give(Batch(self._numbers, texts, cost, now))
+
+    def _takes_more(self, process: ModelProcess) -> bool:
+        """Whether it may have another batch now; if only the time is not ripe, see to it later."""
+        held = process.held
+        if not held:
+            return True
+        if len(held) > 1 or held[0].texts[0].alone or self._backlog.next_alone():
+            return False
+        early = process.done_at - _LEAD_S - time.monotonic()
+        if early > 0 and self._timer is None:
+            self._timer = self._loop.call_later(early, self._ripe)
+        return early <= 0
+
+    def _ripe(self) -> None:
+        self._timer = None
+        self._dispatch()
 
     def answered(self, process: ModelProcess, batch: Batch, answers: Answers) -> None:
         now = time.monotonic()
-        self._pace.saw(sum(text.cost for text in batch.texts), now - process.head_since)
-        process.head_since = now
+        self._pace.saw(batch.cost, now - process.head_since)
+        self._begins_next(process, now)
         self._dispatch()  # first of all: the process must not wait for us
         labels = process.labels
         rows = memoryview(answers.probabilities).cast("d").tolist()
@@ -204,9 +218,13 @@ class Pool:
             if text.alone:
                 self._suspects.acquit(text.text)
 
+    def _begins_next(self, process: ModelProcess, now: float) -> None:
+        process.head_since = now
+        process.done_at = now + self._pace.seconds(sum(batch.cost for batch in process.held), 1)
+
     def unanswered(self, process: ModelProcess, batch: Batch) -> None:
         """The model raised: the text that made it do so is found by trying each one alone."""
-        process.head_since = time.monotonic()
+        self._begins_next(process, time.monotonic())
         if len(batch.texts) > 1:
             self._backlog.put_back(batch.texts, alone=True)
         else:
@@ -216,8 +234,7 @@ class Pool:
 
     def lost(self, process: ModelProcess) -> None:
         """What it was computing is answered now; what it had not begun waits for another."""
-        if process in self._alive:
-            self._alive.remove(process)
+        self._crew.drop(process)
         if process.held:
             for text in process.held.popleft().texts:
                 self._suspects.accuse(text.text)
@@ -225,60 +242,13 @@ class Pool:
         for batch in reversed(process.held):
             self._backlog.put_back(batch.texts, alone=batch.texts[0].alone)
         process.held.clear()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._crew.failure:
+            self._refuse_all(Refusal(503, "failed", "The model's process cannot be brought back"))
         self.on_change()
         self._dispatch()
-
-    async def _spawn(self, place: int) -> ModelProcess:
-        process = ModelProcess(self._spec(place), self)
-        self._processes.add(process)
-        try:
-            await process.start(self._settings.model_start_timeout_s)
-        except BaseException:
-            self._processes.discard(process)
-            raise
-        self._alive.append(process)
-        self.on_change()
-        return process
-
-    def _spec(self, place: int) -> Spec:
-        settings = self._settings
-        gpus = check_cuda_with_nvidia_smi()
-        return Spec(
-            folder=str(self._folder),
-            digest=self._digest,
-            device=f"cuda:{place % gpus}" if gpus else "cpu",
-            threads=max(1, cores() // settings.api_workers),
-            log_level=settings.log_level,
-        )
-
-    async def _keep(self, place: int, process: ModelProcess) -> None:
-        """Replace the process whenever it ends, until that fails too often in a row."""
-        restarts = Restarts()
-        while True:
-            code = await process.ended()
-            self._processes.discard(process)
-            reason = f"model process {process.pid} ended with exit code {code}"
-            logger.error(reason)
-            for _ in range(_ATTEMPTS):
-                await asyncio.sleep(restarts.delay())
-                try:
-                    process = await self._spawn(place)
-                    self.restarts += 1
-                    break
-                except CannotStart as error:
-                    reason = str(error)
-                    logger.error(reason)
-            else:
-                self._give_up(reason)
-                return
-            self._dispatch()
-
-    def _give_up(self, reason: str) -> None:
-        running = [keeper for keeper in self._keepers if not keeper.done()]
-        if len(running) == 1:  # the one that gives up: no other is left
-            self.failure = reason
-            self._refuse_all(Refusal(503, "failed", "The model's process cannot be brought back"))
-            self.on_change()
 
     def _refuse_all(self, refusal: Refusal) -> None:
         for job in self._jobs:
@@ -294,10 +264,10 @@ class Pool:
         self._swept = now
         self._jobs = [job for job in self._jobs if wanted(job)]
         self._backlog.sweep()
-        for process in self._alive:
+        for process in self._crew.alive:
             process.head_since += late
             if process.held and now - process.head_since > self._settings.model_timeout_s:
                 logger.error(f"model process {process.pid} hangs; it is killed")
                 process.kill()
-        busy = self._jobs or any(process.held for process in self._alive)
+        busy = self._jobs or any(process.held for process in self._crew.alive)
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if busy else None

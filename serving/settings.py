@@ -36,7 +36,7 @@ class ServingSettings(BaseSettings):
     sagemaker_bind_to_port: int | None = Field(None, ge=1, le=65535, description="wins")
     api_workers: int = Field(1, ge=1, le=64, description="processes that each hold the model")
     batch_size: int = Field(32, ge=1, le=1024, description="texts computed in one go")
-    batch_letters: int = Field(8000, ge=1, description="of these texts together, about")
+    batch_letters: int = Field(4000, ge=1, description="of these texts together, about")
     max_queue: int = Field(1024, ge=1, description="texts that wait; past it 503 at once")
     model_timeout_s: float = Field(5, gt=0, le=600, description="a batch; then it is replaced")
     model_start_timeout_s: float = Field(300, gt=0, le=3600)

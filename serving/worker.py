@@ -97,7 +97,8 @@ class ClassifyAPI(ls.LitAPI):  # type: ignore[misc]
             self._front.send(CannotLoad(" ".join(str(error).split()) or type(error).__name__))
             # LitServe would swallow an Exception and exit 0.
             raise SystemExit(1) from None
-        self._front.send(Ready(list(self.classifier.manifest.labels)))
+        manifest = self.classifier.manifest
+        self._front.send(Ready(list(manifest.labels), manifest.max_length))
 
     def load(self, device: str, spec: Spec) -> None:
         # OpenMP reads it when torch is imported. Threads that spin while they wait for each other

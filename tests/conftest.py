@@ -10,6 +10,7 @@ pytest_plugins = [
     "plugins.certificates",
     "plugins.faults",
     "plugins.flows",
+    "plugins.live_pools",
     "plugins.mlflow_server",
     "plugins.releases",
     "plugins.sandbox",

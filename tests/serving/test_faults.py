@@ -1,0 +1,142 @@
+"""Model processes that die, hang, exit and raise: nobody waits for them, and they come back."""
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from serving.backlog import Classified
+
+
+@pytest.fixture(scope="module")
+def fresh(live_pools):
+    """Pools that are to be broken, started at once because each takes long."""
+    names = ("killed", "poisoned", "still", "pair")
+    options = ({}, {}, {"model_timeout_s": 1}, {"api_workers": 2})
+    return dict(zip(names, live_pools(*options), strict=True))
+
+
+async def closed_loop(live_pool, callers: int, until: asyncio.Event) -> list[object]:
+    """What callers get who each ask again as soon as they are answered."""
+    outcomes = []
+
+    async def caller(number: int) -> None:
+        asked = 0
+        while not until.is_set():
+            asked += 1
+            outcomes.append(await live_pool.ask(f"goal {number} {asked}"))
+            await asyncio.sleep(0.002)
+
+    await asyncio.gather(*map(caller, range(callers)))
+    return outcomes
+
+
+def test_killed_under_load_each_request_is_answered_and_the_process_replaced(fresh):
+    live_pool = fresh["killed"]
+
+    async def kill_twice() -> tuple[list[object], list[bool]]:
+        over, ready = asyncio.Event(), []
+        load = asyncio.ensure_future(closed_loop(live_pool, 20, over))
+        for _ in range(2):
+            await asyncio.sleep(0.3)
+            live_pool.signal(signal.SIGKILL)
+            await asyncio.sleep(0.2)
+            ready.append(live_pool.pool.ready)
+            await live_pool.until_ready()
+        await asyncio.sleep(0.5)
+        over.set()
+        return await load, ready
+
+    outcomes, ready = live_pool.run(kill_twice())
+
+    refused = [one for one in outcomes if not isinstance(one, Classified)]
+    assert {(one.status, one.error) for one in refused} <= {(503, "failed")}
+    assert len(refused) <= 40  # at most what the process held each time
+    assert ready == [False] * 2
+    assert live_pool.pool.restarts == 2
+
+
+def test_a_text_that_ends_its_process_twice_is_refused_and_others_are_answered(fresh):
+    live_pool = fresh["poisoned"]
+
+    async def poison() -> tuple[list[object], list[object]]:
+        over = asyncio.Event()
+        load = asyncio.ensure_future(closed_loop(live_pool, 8, over))
+        got = [await live_pool.ask("poison") for _ in range(4)]
+        await live_pool.until_ready()
+        await asyncio.sleep(1)
+        over.set()
+        return got, await load
+
+    got, others = live_pool.run(poison())
+
+    assert [one.status for one in got] == [503, 503, 422, 422]
+    assert live_pool.computed().count("poison") == 2
+    refused = [one for one in others if not isinstance(one, Classified)]
+    assert len(refused) <= 8  # who shared the batch, the first time; the second time it was alone
+
+
+def test_a_process_that_stands_still_is_replaced_and_the_queue_answered(fresh):
+    live_pool = fresh["still"]
+
+    async def stand_still() -> tuple[object, float, list[object]]:
+        live_pool.signal(signal.SIGSTOP)
+        began = time.monotonic()
+        held = asyncio.ensure_future(live_pool.ask("held"))
+        await asyncio.sleep(0.05)
+        behind = asyncio.ensure_future(live_pool.ask_all([f"behind {n}" for n in range(20)]))
+        first = await held
+        return first, time.monotonic() - began, await behind
+
+    first, took, behind = live_pool.run(stand_still())
+
+    assert (first.status, first.error) == (503, "failed")
+    assert 1 <= took < 3
+    assert all(isinstance(one, Classified) for one in behind)
+
+
+def test_only_the_text_that_makes_the_model_raise_is_answered_500(fresh):
+    live_pool = fresh["pair"]
+    texts = [*(f"fine {n}" for n in range(9)), "raise"]
+
+    outcomes = live_pool.run(live_pool.ask_all(texts))
+
+    assert (outcomes[-1].status, outcomes[-1].error) == (500, "internal_error")
+    assert all(isinstance(one, Classified) for one in outcomes[:-1])
+    assert live_pool.pool.restarts == 0
+
+
+def test_a_process_that_exits_within_a_prediction_leaves_the_work_to_the_other(fresh):
+    live_pool = fresh["pair"]
+
+    async def exit_once() -> tuple[object, bool, list[object]]:
+        first = await live_pool.ask("exit")
+        return first, live_pool.pool.ready, await live_pool.ask_all([f"on {n}" for n in range(20)])
+
+    first, ready, others = live_pool.run(exit_once())
+
+    assert (first.status, first.error) == (503, "failed")
+    assert ready  # the other one
+    assert all(isinstance(one, Classified) for one in others)
+
+
+def test_a_pool_that_cannot_come_back_says_why_and_refuses(fresh):
+    live_pool = fresh["pair"]
+    (live_pool.beside / "cannot-start").touch()
+    told = []
+    live_pool.pool.on_change = lambda: told.append(live_pool.pool.failure)
+
+    async def never_again() -> tuple[list[object], object]:
+        live_pool.signal(signal.SIGSTOP)
+        texts = [f"goal {n}" for n in range(20)]
+        waiting = asyncio.ensure_future(live_pool.ask_all(texts, within_s=300))
+        await asyncio.sleep(0.1)
+        live_pool.signal(signal.SIGKILL)
+        return await waiting, await live_pool.ask("later")
+
+    waiting, later = live_pool.run(never_again())
+
+    assert {(one.status, one.error) for one in [*waiting, later]} == {(503, "failed")}
+    assert told[-1] == "cannot start: the model's process ended while it loaded"
+    assert not live_pool.pool.ready
