@@ -16,7 +16,10 @@ TOP = 3
 
 # Tab, LF and CR are text. So is what Windows' code pages leave behind (U+0080 to U+009F): real
 # reviews are full of it.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+# The same in the words of JSON schema: no control character, and one letter at least.
+FIT = rf"^[^{_CONTROLS}]*[^{_CONTROLS}\s][^{_CONTROLS}]*$"
 
 
 class Refusal(Exception):

@@ -175,6 +175,7 @@ def _shape(key: str, settings: "ServingSettings") -> Schema:
     field |= {
         "minLength": 1,
         "maxLength": settings.max_chars,
+        "pattern": contract.FIT,
         "description": "Not blank; no control characters but tab, LF and CR",
     }
     return schema
