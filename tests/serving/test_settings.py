@@ -1,4 +1,5 @@
 import pytest
+from pydantic import SecretStr
 
 from serving.settings import BadSettings, ServingSettings, read
 
@@ -11,24 +12,38 @@ def test_the_port_that_sagemaker_asks_for_wins(monkeypatch):
 
 
 def test_every_variable_of_the_reference_systems_is_read(monkeypatch):
-    for name, value in {
+    given = {
         "MODEL_PATH": "/srv/model",
         "TOKENIZER_PATH": "/srv/model",
         "LABELS_PATH": "/srv/model/label_mappings.json",
         "API_HOST": "127.0.0.1",
+        "API_PORT": "8001",
         "API_WORKERS": "4",
         "MODEL_NAME": "sentiment",
-        "MODEL_VERSION": "v1.0.0",
+        "MODEL_CACHE_DIR": "/srv/cache",
         "BATCH_SIZE": "16",
-        "MAX_CHARS": "512",
-        "LOG_LEVEL": "debug",
-    }.items():
+        "ENABLE_METRICS": "false",
+        "PROMETHEUS_PORT": "9090",
+        "LOG_LEVEL": "DEBUG",
+        "DATABASE_URL": "postgresql://db",
+        "REDIS_URL": "redis://cache",
+    }
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
 
     settings = read()
 
-    assert (settings.api_workers, settings.batch_size, settings.max_chars) == (4, 16, 512)
-    assert (settings.model_version, settings.log_level) == ("v1.0.0", "DEBUG")
+    for name, value in given.items():
+        found = getattr(settings, name.lower())
+        plain = found.get_secret_value() if isinstance(found, SecretStr) else found
+        assert str(plain).lower() == value.lower()
+    assert "postgresql" not in repr(settings)
+
+
+def test_a_log_level_may_be_written_in_any_case(monkeypatch):
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+
+    assert read().log_level == "DEBUG"
 
 
 @pytest.mark.parametrize(
