@@ -102,7 +102,6 @@ def bounded(start: Callable[..., Server], served: Path):
         BODY_TIMEOUT_S=2,
         MAX_QUEUE=256,
         CACHE_ENABLED="false",
-        LOG_LEVEL="WARNING",
     )
     return server.wait_ready()
 
