@@ -1,6 +1,8 @@
 # The endpoint, for SageMaker and EC2 alike. Build from the repository root:
 #   docker build -f infra/docker/serving.Dockerfile -t perennial-serving .
 # The model is not in the image: it is mounted at /opt/ml/model.
+# It refuses to start before it was said who may call: API_KEYS_FILE, API_KEYS_SECRET or AUTH=off.
+# With SageMaker's argument `serve`, IAM says it, and nothing but /ping and /invocations is offered.
 FROM python:3.11-slim AS build
 RUN pip install --no-cache-dir "uv==0.13.8"
 WORKDIR /build
@@ -27,5 +29,5 @@ RUN echo /opt/perennial > /usr/local/lib/python3.11/site-packages/perennial.pth
 # with --user 1000:1000, without capabilities and with a read-only root.
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/ping', timeout=4)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as r; e = os.environ; r.urlopen(('https' if e.get('TLS_CERT_FILE') else 'http') + '://127.0.0.1:' + e['API_PORT'] + '/ping', timeout=4, context=ssl._create_unverified_context())"]
 ENTRYPOINT ["python", "-m", "serving.app"]

@@ -1,9 +1,11 @@
 """The keys that a server accepts, and those that it must not."""
 
+import hmac
 import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -40,6 +42,22 @@ def test_of_ten_thousand_wrong_keys_none_is_accepted():
 
     assert not any(ring.find(key) for key in wrong)
     assert ring.find(alice)
+
+
+def test_hashes_are_compared_in_constant_time(monkeypatch):
+    (alice,), document = stored("alice")
+    ring = keys.read(document.encode())
+    compared = []
+
+    def compare(ours, theirs):
+        compared.append((ours, theirs))
+        return hmac.compare_digest(ours, theirs)
+
+    monkeypatch.setattr(keys, "hmac", SimpleNamespace(compare_digest=compare))
+    for key in (alice, alice[:-1], alice + b"x"):
+        ring.find(key)
+
+    assert len(compared) == 3
 
 
 def test_a_key_ends_at_its_time():
