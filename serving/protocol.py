@@ -3,88 +3,20 @@
 import asyncio
 import re
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.connections import Connections, Limits, Phase
 from serving.contract import Refusal
 from serving.envelope import error_body
+from serving.exchange import Exchange
 
 _PIPELINED = 16  # requests that may wait for the one before them
 _HEADERS = 100
 _UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
-
-
-class Cycle(RequestResponseCycle):
-    """One request and its answer."""
-
-    refusal: Refusal | None = None  # why no more of the body will come
-
-    async def receive(self) -> Any:
-        """The next part of the body; raises Refusal when it comes too slowly or is no HTTP."""
-        if self.waiting_for_100_continue and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.waiting_for_100_continue = False
-        if not (self.disconnected or self.response_complete or self.refusal):
-            # Not when the body is here: what follows are requests that have to wait.
-            if self.more_body:
-                self.flow.resume_reading()
-            await self.message_event.wait()
-            self.message_event.clear()
-        if self.refusal:
-            raise self.refusal
-        if self.disconnected or self.response_complete:
-            return {"type": "http.disconnect"}
-        part, self.body = bytes(self.body), bytearray()
-        return {"type": "http.request", "body": part, "more_body": self.more_body}
-
-    async def send(self, message: Any) -> None:
-        """Like uvicorn's; takes the headers that all answers share ready-made, as `fixed`."""
-        if self.response_started or message["type"] != "http.response.start":
-            await super().send(message)
-            return
-        if self.more_body:  # it is not read to its end, so no request can follow
-            self.keep_alive = False
-        if "fixed" not in message:
-            await super().send(message)
-            return
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if not self.disconnected:
-            head = self._head(message["status"], message["headers"], message["fixed"])
-            self.response_started = True
-            self.waiting_for_100_continue = False
-            self.transport.write(head)
-
-    def _head(self, status: int, headers: list[tuple[bytes, bytes]], fixed: bytes) -> bytes:
-        content = [STATUS_LINE[status]]
-        for name, value in (*self.default_headers, *headers):
-            if name == b"content-length":
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif name == b"transfer-encoding":
-                self.chunked_encoding = True
-            elif name == b"connection":
-                self.keep_alive = self.keep_alive and value != b"close"
-                continue
-            content.append(b"%b: %b\r\n" % (name, value))
-        if not self.keep_alive:
-            content.append(b"connection: close\r\n")
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status != 204:
-            self.chunked_encoding = True
-            content.append(b"transfer-encoding: chunked\r\n")
-        lines = len(content)
-        head = b"".join(content)
-        if not head.count(b"\n") == head.count(b"\r") == lines:
-            raise RuntimeError("a line break within a header")
-        return head + fixed + b"\r\n"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -155,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
         scope["raw_path"] = self.root_path.encode() + url.path
         scope["query_string"] = url.query or b""
         before = self.cycle
-        self.cycle = Cycle(
+        self.cycle = Exchange(
             scope=scope,
             transport=self.transport,
             flow=self.flow,
