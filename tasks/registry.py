@@ -80,15 +80,15 @@ def publish_training(
         registry.client(mlflow_uri), version.run_id, "training", {"curve.png": picture}
     )
     how = "reused" if job.reused else f"{job.seconds:.0f} s"
-    note = (manifest.engine_note or "").replace("|", "/")
+    accuracy, macro_f1 = (manifest.metrics[name] for name in ("accuracy", "macro_f1"))
     rows = {
         "Version": f"{version.name} version {version.version}, challenger",
         "Snapshot": f"{snapshot.sha256[:12]}, {snapshot.rows.get('train', 0)} training rows",
         "Base model": f"{manifest.base_model}, {manifest.total_parameters:,} parameters",
         "Job": f"`{job.name}`, {how}",
         "Bundle": f"`{manifest.digest[:12]}`",
-        "Engine": f"{manifest.engine}{f', slower: {note}' if note else ''}",
-        **{f"Validation {name}": f"{value:.4g}" for name, value in manifest.metrics.items()},
+        "Engine": _engine(manifest),
+        "On validation rows": f"accuracy {accuracy:.4f}, macro-F1 {macro_f1:.4f}",
     }
     lines = [f"| {name} | {value} |" for name, value in rows.items()]
     create_markdown_artifact(
@@ -101,4 +101,19 @@ def publish_training(
             ]
         ),
         description=f"{version.name} version {version.version}",
+    )
+
+
+def _engine(manifest: BundleManifest) -> str:
+    """Which engine serves the version, and how its answers compare to those of the fp32 model."""
+    if manifest.engine_note:
+        return f"{manifest.engine}, slower: {manifest.engine_note}".replace("|", "/")
+    if "engine_rows" not in manifest.metrics:
+        return manifest.engine
+    rows, gained, agreed = (
+        manifest.metrics[f"engine_{name}"] for name in ("rows", "accuracy_difference", "agreement")
+    )
+    return (
+        f"{manifest.engine}; beside fp32 on {rows:,.0f} validation rows: accuracy"
+        f" {gained * 100:+.2f} points, {agreed:.1%} the same answers"
     )

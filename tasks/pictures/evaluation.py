@@ -108,9 +108,11 @@ def curve(training: TrainingCurve) -> Figure:
         (left, {"training loss": "train_loss", "validation loss": "loss"}),
         (right, {"accuracy": "accuracy", "macro-F1": "macro_f1"}),
     ):
-        for (name, field), colour in zip(lines.items(), (BLUE, ORANGE), strict=True):
+        # The second is dashed: where both are the same the first is seen through it.
+        pairs = zip(lines.items(), ((BLUE, "-"), (ORANGE, "--")), strict=True)
+        for (name, field), (colour, line) in pairs:
             values = [getattr(one, field) for one in training.curve]
-            axes.plot(epochs, values, color=colour, marker="o", markersize=4, label=name)
+            axes.plot(epochs, values, line, color=colour, marker="o", markersize=4, label=name)
         axes.axvline(training.best_epoch, color=GREY, linestyle="--", linewidth=1)
         axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -56,6 +56,8 @@ def test_a_run_trains_a_challenger(tiny, mlflow_server, caplog):
     page = artifact("train-tiny").data
     assert f"| Version | {tiny.model} version 1, challenger |" in page
     assert "96 training rows" in page
+    assert re.search(r"\| On validation rows \| accuracy [\d.]+, macro-F1 [\d.]+ \|", page)
+    assert re.search(r"\| Engine \| [\w-]+[;,] .*validation rows", page)
     assert "![Training curve](data:image/png;base64," in page
     listed = client.list_artifacts(version.run_id, "training")
     assert [one.path for one in listed] == ["training/curve.png"]
