@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -53,7 +54,7 @@ def models(tiny_bundle) -> list[Model]:
 class Swapped:
     """A server and the file that says what it serves."""
 
-    url: str
+    client: httpx.Client
     plan: Path
     family: Callable[[], list[psutil.Process]]
     models: dict[str, Model] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Swapped:
         partial.replace(self.plan)
 
     def versions(self) -> dict:
-        return httpx.get(f"{self.url}/model/versions").raise_for_status().json()
+        return self.client.get("/model/versions").raise_for_status().json()
 
     def wait(self, reached: Callable[[dict], bool]) -> dict:
         end = time.monotonic() + 120
@@ -88,26 +89,27 @@ class Swapped:
 
 
 @pytest.fixture(scope="module")
-def server(start, models, tmp_path_factory) -> Swapped:
+def server(start, models, tmp_path_factory) -> Iterator[Swapped]:
     plan = tmp_path_factory.mktemp("plan") / "plan.json"
-    swapped = Swapped("", plan, lambda: live.family())
-    swapped.deploy(("s0", models[0], 1))
-    live = start(PLAN_FILE=plan).wait_ready()
-    swapped.url = live.url
-    return swapped
+    with httpx.Client(timeout=60) as client:
+        swapped = Swapped(client, plan, lambda: live.family())
+        swapped.deploy(("s0", models[0], 1))
+        live = start(PLAN_FILE=plan, CACHE_ENABLED="false").wait_ready()
+        client.base_url = live.url
+        yield swapped
 
 
 @contextmanager
 def load(server: Swapped, callers: int = 4) -> Iterator[Counter]:
-    """Callers that ask without pause; counts versions that answered, and whatever was wrong."""
+    """Callers who ask fifty times a second; counts who answered, and whatever was wrong."""
     seen: Counter = Counter()
     over = threading.Event()
 
     def call() -> None:
-        with httpx.Client(timeout=30) as client:
-            while not over.wait(0.04):
-                for text in TEXTS[:: 1 + len(seen) % 2]:
-                    seen[ask(client, server, text)] += 1
+        texts = cycle(TEXTS)
+        with httpx.Client(base_url=server.client.base_url, timeout=60) as client:
+            while not over.wait(callers / 50):
+                seen[ask(client, server, next(texts))] += 1
 
     threads = [threading.Thread(target=call) for _ in range(callers)]
     for thread in threads:
@@ -123,7 +125,7 @@ def load(server: Swapped, callers: int = 4) -> Iterator[Counter]:
 def ask(client: httpx.Client, server: Swapped, text: str) -> str:
     """The version that answered, or what is wrong with the answer."""
     try:
-        answer = client.post(f"{server.url}/predict", json={"text": text})
+        answer = client.post("/predict", json={"text": text})
     except httpx.HTTPError as error:
         return f"failed: {error!r}"
     if answer.status_code != 200:
@@ -138,26 +140,30 @@ def ask(client: httpx.Client, server: Swapped, text: str) -> str:
     return body["model_version"]
 
 
-def corrupted(model: Model, folder: Path) -> Model:
-    shutil.copytree(model.folder, folder)
-    file = folder / "engine.safetensors"
+def flip(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
+
+
+def broken(model: Model, folder: Path, name: str, how: Callable[[Path], object]) -> Model:
+    """A copy of the bundle, one file of it damaged."""
+    shutil.copytree(model.folder, folder)
+    how(folder / name)
     return Model(folder, model.digest, model.golden)
 
 
 def test_swaps_under_load_fail_no_request_and_a_corrupt_bundle_changes_nothing(
     server, models, tmp_path
 ):
-    broken = corrupted(models[1], tmp_path / "broken")
+    corrupt = broken(models[1], tmp_path / "corrupt", "engine.safetensors", flip)
     started_with = len(server.family())
     memory_mb = server.memory_mb()
 
     with load(server) as seen:
         for number in range(1, SWAPS + 1):
             if number == SWAPS // 2:
-                server.deploy(("broken", broken, 1))
+                server.deploy(("corrupt", corrupt, 1))
                 refused = server.wait(lambda now: now["refused"])
                 assert "engine.safetensors: truncated or altered" in refused["refused"]
                 assert refused["primary"] == f"s{number - 1}"
@@ -167,9 +173,29 @@ def test_swaps_under_load_fail_no_request_and_a_corrupt_bundle_changes_nothing(
 
     assert [what for what in seen if what.startswith("failed")] == []
     assert {f"s{number}" for number in range(1, SWAPS + 1)} <= set(seen)
-    assert "broken" not in seen
+    assert "corrupt" not in seen
     assert len(server.family()) == started_with
     assert server.memory_mb() < 1.3 * memory_mb
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "reason"),
+    [
+        ("model.safetensors", lambda file: os.truncate(file, 5000), "truncated or altered"),
+        ("manifest.json", flip, "not a manifest"),
+    ],
+)
+def test_a_broken_bundle_is_refused_by_name_and_the_old_one_answers_on(
+    server, models, tmp_path, name, how, reason
+):
+    before = server.versions()["versions"]
+
+    server.deploy(("bad", broken(models[1], tmp_path / "bad", name, how), 1))
+
+    told = server.wait(lambda now: reason in now["refused"])
+    assert name in told["refused"]
+    assert told["versions"] == before
+    assert ask(server.client, server, TEXTS[0]) == before[0]["version"]
 
 
 def test_two_versions_share_the_traffic_and_a_key_stays_with_one(server, models):
@@ -177,7 +203,7 @@ def test_two_versions_share_the_traffic_and_a_key_stays_with_one(server, models)
     server.wait(lambda now: len(now["versions"]) == 2)
 
     def version(**headers: str) -> str:
-        answer = httpx.post(f"{server.url}/predict", json={"text": TEXTS[0]}, headers=headers)
+        answer = server.client.post("/predict", json={"text": TEXTS[0]}, headers=headers)
         return answer.json()["model_version"]
 
     first = {f"user-{n}": version(**{"X-Routing-Key": f"user-{n}"}) for n in range(20)}
@@ -185,8 +211,8 @@ def test_two_versions_share_the_traffic_and_a_key_stays_with_one(server, models)
 
     assert set(first.values()) == {"champion", "challenger"}
     assert again == first
-    with httpx.Client() as client:
-        assert {ask(client, server, text) for text in TEXTS * 5} == {"champion", "challenger"}
+    seen = {ask(server.client, server, text) for text in TEXTS * 5}
+    assert seen == {"champion", "challenger"}
 
 
 def test_a_request_pins_a_version_and_an_unknown_one_is_told_which_are_there(server, models):
@@ -194,7 +220,8 @@ def test_a_request_pins_a_version_and_an_unknown_one_is_told_which_are_there(ser
     server.wait(lambda now: "shadow" in {one["version"] for one in now["versions"]})
 
     def pinned(name: str) -> httpx.Response:
-        return httpx.post(f"{server.url}/predict", json={"text": TEXTS[0], "model_version": name})
+        asked = {"text": TEXTS[0], "model_version": name}
+        return server.client.post("/predict", json=asked)
 
     assert pinned("shadow").json()["model_version"] == "shadow"
     assert pinned("shadow").headers["x-bundle-digest"] == models[1].digest
