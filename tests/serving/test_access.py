@@ -7,8 +7,9 @@ import json
 import ssl
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPSConnection
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ class Guarded:
 
     server: object
     caller: httpx.Client
+    trust: ssl.SSLContext
     key_file: Path
     audit_file: Path
     made: list[tuple[str, keys.StoredKey]] = field(default_factory=list)
@@ -78,7 +80,7 @@ def guarded(start, served, pair, tmp_path_factory):
                     break
             time.sleep(0.1)
         assert server.process.poll() is None, server.process.communicate()
-        yield Guarded(server, caller, folder / "keys.json", folder / "audit.log", [first])
+        yield Guarded(server, caller, trusting, folder / "keys.json", folder / "audit.log", [first])
 
 
 def test_probes_are_open_and_all_else_is_closed(guarded):
@@ -98,14 +100,15 @@ def test_probes_are_open_and_all_else_is_closed(guarded):
 
 
 def test_a_stranger_is_refused_before_the_body_is_read(guarded):
-    def endless():
-        yield b'{"text": "'
-        time.sleep(0.2)
-        yield b"a" * 10_000
+    url = guarded.caller.base_url
+    with closing(
+        HTTPSConnection(url.host, url.port, timeout=60, context=guarded.trust)
+    ) as stranger:
+        stranger.putrequest("POST", "/predict")
+        stranger.putheader("Content-Length", "50000")
+        stranger.endheaders()
 
-    refused = guarded.caller.post("/predict", content=endless())
-
-    assert refused.status_code in (401, 429)
+        assert stranger.getresponse().status in (401, 429)
 
 
 def test_a_key_is_rotated_while_its_caller_asks_and_not_one_request_fails(guarded):
@@ -138,15 +141,16 @@ def test_a_caller_is_told_the_limit_and_a_forged_address_is_worth_nothing(guarde
     guarded.wait(key, 200)
 
     told = guarded.ask(key).headers
-    forged = [guarded.ask("wrong", **{"X-Forwarded-For": f"1.1.1.{n}"}) for n in range(40)]
+    forged = []
+    while len(forged) < 200 and (not forged or forged[-1].status_code == 401):
+        named = {"X-Forwarded-For": f"1.1.1.{len(forged)}"}
+        forged.append(guarded.ask("wrong", **named))
 
     assert told["ratelimit-limit"] == "60000"
     assert int(told["ratelimit-remaining"]) < 60000
-    limited = [answer for answer in forged if answer.status_code == 429]
-    assert {answer.status_code for answer in forged} <= {401, 429}
-    assert limited
-    assert limited[0].json()["error"] == "rate_limited"
-    assert int(limited[0].headers["retry-after"]) >= 1
+    assert forged[-1].status_code == 429
+    assert forged[-1].json()["error"] == "rate_limited"
+    assert int(forged[-1].headers["retry-after"]) >= 1
 
 
 def test_the_logs_name_callers_and_hold_no_key_and_no_text(guarded):
