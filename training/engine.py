@@ -28,10 +28,16 @@ BLOB = "weights"
 _TOKENS = 512
 # A GPU wants more work at once.
 _GPU_TOKENS = 4096
+# Batches that may be computed side by side. Threads that share one wait for each other at each of
+# its 200 steps: on two cores two batches of one thread each were 15 % quicker than two in turn.
+_LANES = (1, 2, 3, 4)
 _HEAD = b'<?xml version="1.0"?>\n<net name="'
 _LAYERS = re.compile(rb"<layer[\s/>]")
 # Operations of OpenVINO's own sets; another one would need an extension, and that is code.
 _OWN_LAYERS = re.compile(rb'<layer id="\d+" name="[\w ]+" type="\w+" version="opset\d+">')
+
+
+Rows = Sequence[Sequence[int]]
 
 
 class EngineError(Exception):
@@ -39,14 +45,14 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """Turns rows of token ids into one row of logits each; threads may share it."""
+    """Turns batches of rows of token ids into one row of logits each; threads may share it."""
 
     @property
     def most_tokens(self) -> int:
         """The tokens of one batch, padding counted, beyond which it gets no quicker."""
         ...
 
-    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]: ...
+    def logits(self, batches: Sequence[Rows]) -> list[NDArray[np.float32]]: ...
 
 
 class TorchEngine:
@@ -86,16 +92,16 @@ class TorchEngine:
             model = model.to(torch.bfloat16)
         return cls(model, device)
 
-    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    def logits(self, batches: Sequence[Rows]) -> list[NDArray[np.float32]]:
         import torch
 
         with torch.inference_mode():
-            inputs = pad(rows, self._pad_id)
-            found = self._model(
-                **{name: values.to(self._device) for name, values in inputs.items()}
-            )
-            logits: NDArray[np.float32] = found.logits.float().cpu().numpy()
-        return logits
+            inputs = [pad(rows, self._pad_id) for rows in batches]
+            found = [
+                self._model(**{name: values.to(self._device) for name, values in batch.items()})
+                for batch in inputs
+            ]
+            return [answer.logits.float().cpu().numpy() for answer in found]
 
 
 class GraphEngine:
@@ -113,53 +119,63 @@ class GraphEngine:
         # The graph reads from this memory for as long as it lives.
         self._weights = _blob(weights)
         core = openvino.Core()
-        options = {
-            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-            # Pinned, two processes of one machine would share a core and leave the next idle.
-            "ENABLE_CPU_PINNING": False,
-            # What is not int8 stays fp32: the answers are those that were measured, on any CPU.
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
+        threads = threads or len(os.sched_getaffinity(0))
+        lanes = max(number for number in _LANES if threads % number == 0)
         try:
             model = core.read_model(graph, openvino.Tensor(self._weights))
-            self._request = core.compile_model(model, "CPU", options).create_infer_request()
+            compiled = core.compile_model(model, "CPU", _options(threads, 1))
+            self._request = compiled.create_infer_request()
+            if lanes > 1:
+                compiled = core.compile_model(model, "CPU", _options(threads, lanes))
+            self._queue = openvino.AsyncInferQueue(compiled, lanes)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot build it: {_first_line(error)}") from error
+        self._queue.set_callback(_keep)
 
     @classmethod
     def load(cls, folder: Path, *, pad_id: int, max_length: int, threads: int | None) -> Self:
         graph, weights = ((folder / name).read_bytes() for name in GRAPH_FILES)
         return cls(graph, weights, pad_id=pad_id, max_length=max_length, threads=threads)
 
-    def logits(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        inputs = padded(rows, self._pad_id, multiple=WIDTH, most=self._max_length)
-        with self._lock:  # one request at a time; it has all the threads there are
-            found: NDArray[np.float32] = self._request.infer(inputs)[0].copy()
-        return found
+    def logits(self, batches: Sequence[Rows]) -> list[NDArray[np.float32]]:
+        inputs = [
+            padded(rows, self._pad_id, multiple=WIDTH, most=self._max_length) for rows in batches
+        ]
+        found: dict[int, NDArray[np.float32]] = {}
+        with self._lock:  # one call at a time; it has all the threads there are
+            if len(inputs) == 1:
+                return [self._request.infer(inputs[0])[0].copy()]
+            # The largest first: the last ones to end are small, and no lane waits long for another.
+            for number in sorted(range(len(inputs)), key=lambda n: -inputs[n]["input_ids"].size):
+                self._queue.start_async(inputs[number], (found, number))
+            self._queue.wait_all()
+        return [found[number] for number in range(len(inputs))]
 
 
 def probabilities(engine: Engine, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
     """The softmax of the logits, one for each row of token ids, in their order."""
     found: dict[int, NDArray[np.float64]] = {}
-    for batch in grouped([len(row) for row in rows], engine.most_tokens):
-        logits = engine.logits([rows[row] for row in batch]).astype(np.float64)
+    batches = grouped([len(row) for row in rows], engine.most_tokens)
+    answers = engine.logits([[rows[row] for row in batch] for batch in batches])
+    for batch, answer in zip(batches, answers, strict=True):
+        logits = answer.astype(np.float64)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         found.update(zip(batch, powers / powers.sum(axis=1, keepdims=True), strict=True))
     return [found[row] for row in range(len(rows))]
 
 
 def prove(engine: Engine, labels: int) -> None:
-    """Raise EngineError unless two rows give two finite rows with one value per label."""
+    """Raise EngineError unless two rows give two finite rows, one value per label, each way."""
+    rows = [[1, 2, 3], [1, 2]]
     try:
-        found = engine.logits([[1, 2, 3], [1, 2]])
+        answers = engine.logits([rows]) + engine.logits([rows, rows])
     except (RuntimeError, KeyError) as error:
         raise EngineError(f"cannot answer: {_first_line(error)}") from error
-    if found.shape != (2, labels):
-        raise EngineError(f"answers {found.shape} for 2 rows of {labels} labels")
-    if not np.isfinite(found).all():
-        raise EngineError("answers NaN or infinity")
+    for found in answers:
+        if found.shape != (2, labels):
+            raise EngineError(f"answers {found.shape} for 2 rows of {labels} labels")
+        if not np.isfinite(found).all():
+            raise EngineError("answers NaN or infinity")
 
 
 def refuse_graph(graph: bytes) -> None:
@@ -186,6 +202,24 @@ def library() -> Any:
     import openvino
 
     return openvino
+
+
+def _options(threads: int, lanes: int) -> dict[str, object]:
+    return {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": lanes,
+        "PERFORMANCE_HINT": "LATENCY",
+        # Pinned, two processes of one machine would share a core and leave the next idle.
+        "ENABLE_CPU_PINNING": False,
+        # What is not int8 stays fp32: the answers are those that were measured, on any CPU.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+
+
+def _keep(request: Any, place: tuple[dict[int, NDArray[np.float32]], int]) -> None:
+    """Take the answer out of a request before the queue gives it another batch."""
+    found, number = place
+    found[number] = request.get_output_tensor(0).data.copy()
 
 
 def _blob(weights: bytes) -> NDArray[np.uint8]:

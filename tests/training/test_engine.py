@@ -97,14 +97,25 @@ def test_int8_answers_as_fp32_does(quantised, tiny_bundle):
         assert sum(other.probabilities) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_batches_side_by_side_answer_as_each_text_alone(quantised, threads):
+    classifier = Classifier.load(quantised, threads=threads)
+    alone = [classifier.predict([text])[0].probabilities for text in TEXTS]
+
+    together = [one.probabilities for one in classifier.predict(TEXTS)]
+
+    assert together == [pytest.approx(one, abs=1e-4) for one in alone]
+
+
 def test_threads_may_share_a_classifier(quantised):
     classifier = Classifier.load(quantised)
-    alone = [classifier.predict([text]) for text in TEXTS]
+    pairs = [TEXTS[number : number + 2] * 20 for number in range(len(TEXTS) - 1)]
+    one_by_one = [classifier.predict(pair) for pair in pairs]
 
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda text: classifier.predict([text]), TEXTS))
+        together = list(pool.map(classifier.predict, pairs))
 
-    assert together == alone
+    assert together == one_by_one
 
 
 def test_serving_the_int8_engine_imports_no_torch(quantised):
