@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from operator import itemgetter
 from typing import Protocol
 
 from serving.settings import ServingSettings
@@ -89,13 +90,16 @@ class Connections:
         return ((phase, len(line)) for phase, line in self._lines.items())
 
     def _make_room(self) -> None:
-        # Who waits longest for the least goes first: it costs an idle caller one reconnect.
-        for phase in (Phase.CLOSE, Phase.IDLE, Phase.HEAD, Phase.SEND, Phase.BODY):
-            line = self._lines[phase]
-            gone = 0
-            for one in list(islice(line, 1 + self.open // _MANY)):
-                gone += self._end(one, phase, "crowded")
-            if gone:
+        many = 1 + self.open // _MANY
+        # Who waits for a request costs one reconnect; who is in the middle of one loses it.
+        for phases in ((Phase.CLOSE,), (Phase.IDLE, Phase.HEAD), (Phase.SEND, Phase.BODY)):
+            oldest = [
+                (since, phase, one)
+                for phase in phases
+                for one, since in islice(self._lines[phase].items(), many)
+            ]
+            oldest.sort(key=itemgetter(0))
+            if sum(self._end(one, phase, "crowded") for _, phase, one in oldest[:many]):
                 return
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
