@@ -23,6 +23,9 @@ import psutil
 import uvloop
 
 _MOST_CONNECTIONS = 2000
+# In a closed loop each connection should have been answered so often, or the rate is chance; for
+# that a window may become so many times longer.
+_ROUNDS, _WINDOWS = 3, 4
 _CUT = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 
@@ -116,6 +119,7 @@ class Run:
         self.opened = 0
         self.backlog: deque[float] = deque()
         self.began = self.ends = 0.0
+        self.over = False  # nothing more is asked
 
     async def connect(self) -> Connection | None:
         self.opened += 1
@@ -131,7 +135,7 @@ class Run:
     def ask(self, connection: Connection, due: float) -> None:
         number, self.next = self.next, (self.next + 1) % len(self.requests)
         if self.phase.once and not self.next:
-            self.ends = time.perf_counter()
+            self.over, self.ends = True, time.perf_counter()
         self.waiting += 1
         connection.ask(number, self.requests[number], due)
 
@@ -144,19 +148,19 @@ class Run:
         connection.number = -1
         if not connection.transport or connection.transport.is_closing():
             self.opened -= 1
-            if not self.phase.rate and now < self.ends:
+            if not (self.phase.rate or self.over):
                 self.loop.create_task(self.start_one())
         elif self.phase.rate:
             if self.backlog:
                 self.ask(connection, self.backlog.popleft())
             else:
                 self.idle.append(connection)
-        elif now < self.ends:
+        elif not self.over:
             self.ask(connection, now)
 
     async def start_one(self) -> None:
         """A connection of the closed loop; one that is refused comes back a little later."""
-        while time.perf_counter() < self.ends:
+        while not self.over:
             if connection := await self.connect():
                 self.ask(connection, time.perf_counter())
                 return
@@ -207,13 +211,25 @@ class Run:
             sending = asyncio.gather(*(self.start_one() for _ in range(phase.connections)))
         await asyncio.sleep(self.began - time.perf_counter())
         server, own = _cpu(processes), time.process_time()
-        while (left := self.ends - time.perf_counter()) > 0:
-            await asyncio.sleep(min(left, 0.5 if phase.once else left))
+        await self.wait_for_end()
         server, own = _cpu(_tree(phase.pid)) - server, time.process_time() - own
         await sending
         while (self.waiting or self.backlog) and time.perf_counter() < self.ends + phase.drain_s:
             await asyncio.sleep(0.005)
         return self.outcome(server, own)
+
+    async def wait_for_end(self) -> None:
+        """The window's end, which a server that answers too few puts off, by whole windows."""
+        phase = self.phase
+        least, latest = phase.connections * _ROUNDS, self.began + phase.seconds * _WINDOWS
+        while not self.over:
+            left = self.ends - time.perf_counter()
+            if left > 0:
+                await asyncio.sleep(min(left, 0.5))
+            elif len(self.records) < least and self.ends < latest and not phase.once:
+                self.ends += phase.seconds
+            else:
+                self.over = True
 
     def outcome(self, server_cpu_s: float, own_cpu_s: float) -> Outcome:
         began, ends = self.began, self.ends

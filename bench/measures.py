@@ -86,7 +86,7 @@ def drive(
         input=json.dumps(asdict(phase)),
         capture_output=True,
         text=True,
-        timeout=seconds + phase.drain_s + 60,
+        timeout=4 * seconds + phase.drain_s + 60,  # a window may be put off
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 
 import pytest
 
@@ -25,26 +26,26 @@ class Echo:
         self.thread.start()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            await reader.readexactly(int(head.rsplit(b": ", 1)[1]))
-            self.asked += 1
-            if self.asked == self.stall[0]:
-                time.sleep(self.stall[1])  # the whole server, as a pause of its process would be
-            if (answer := self.reply(self.asked)) is None:
-                writer.close()
-                return
-            writer.write(answer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.rsplit(b": ", 1)[1]))
+                self.asked += 1
+                if self.asked == self.stall[0]:
+                    time.sleep(self.stall[1])  # the whole server, as a pause of its process is
+                if (answer := self.reply(self.asked)) is None:
+                    return
+                writer.write(answer)
 
     def close(self) -> None:
         async def end() -> None:
             self.server.close()
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self.loop.stop()
+            if talks := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(talks, timeout=10)  # the callers have left
+            await asyncio.sleep(0)
 
-        asyncio.run_coroutine_threadsafe(end(), self.loop)
+        asyncio.run_coroutine_threadsafe(end(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.loop.close()
 
@@ -118,3 +119,12 @@ def test_once_ends_when_every_text_was_sent(echo):
 
     assert server.asked == 2
     assert found["seconds"] < 5
+
+
+def test_window_of_a_slow_server_ends_later(echo):
+    server = echo(stall=(1, 0.9))
+
+    found = load(server, seconds=0.3, connections=1)
+
+    assert found["seconds"] > 0.5
+    assert found["statuses"]["200"] > 3
