@@ -39,6 +39,7 @@ class Crew:
         self._owner = owner
         self._changed = changed
         self._all: set[ModelProcess] = set()
+        self._stopped: list[ModelProcess] = []
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -65,7 +66,13 @@ class Crew:
             keeper.cancel()
         for process in self._all:
             process.kill()
+        self._stopped += [process for process in self._all if process.pid]
+        self._all.clear()
         self.alive.clear()
+
+    async def ended(self) -> None:
+        """Wait, once stopped, until all of them have ended and their memory is back."""
+        await asyncio.gather(*(process.ended() for process in self._stopped))
 
     def drop(self, process: ModelProcess) -> None:
         """The process has ended; its replacement comes by itself."""
@@ -78,9 +85,12 @@ class Crew:
         self._all.add(process)
         try:
             await process.start(self._settings.model_start_timeout_s)
-        except BaseException:
-            self._all.discard(process)
+        except CannotStart:
+            await process.ended()
             raise
+        finally:
+            if not process.serving:
+                self._all.discard(process)
         self.alive.append(process)
         return process
 

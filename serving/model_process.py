@@ -68,7 +68,7 @@ class ModelProcess:
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self._proved: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[int] = self._loop.create_future()
-        self._serving = False
+        self.serving = False
         self._process: subprocess.Popen[bytes] | None = None
         self._transport: asyncio.WriteTransport | None = None
 
@@ -85,12 +85,12 @@ class ModelProcess:
                 self.labels, self.max_length = tuple(ready.labels), ready.max_length
                 self._send(Work(_WARM_UP_BATCH, [WARM_UP]))
                 await self._proved
+                self.serving = True
         except TimeoutError:
             raise CannotStart(f"the model was not loaded within {within_s:g} s") from None
         finally:
-            if not self._proved.done() or self._proved.exception():
+            if not self.serving:
                 self.kill()
-        self._serving = True
 
     async def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
@@ -120,7 +120,7 @@ class ModelProcess:
             self._process.kill()
 
     async def ended(self) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until it has ended; its exit code. Only of one that was spawned."""
         return await asyncio.shield(self._ended)
 
     def _send(self, work: Work) -> None:
@@ -140,7 +140,8 @@ class ModelProcess:
             case Unanswered():
                 self._owner.unanswered(self, self._done(said.batch))
             case Ready():
-                self._ready.set_result(said)
+                if not self._ready.done():  # who waited may have been cancelled
+                    self._ready.set_result(said)
             case CannotLoad():
                 self._cannot(said.reason)
 
@@ -155,7 +156,7 @@ class ModelProcess:
         self._process.kill()  # it may have closed its end and live on
         code = self._loop.run_in_executor(None, self._process.wait)
         code.add_done_callback(lambda done: self._ended.set_result(done.result()))
-        if self._serving:
+        if self.serving:
             self._owner.lost(self)
         else:
             self._cannot("the model's process ended while it loaded")

@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 # enough that it need not wait, late enough that the batch is chosen from all that has come by then.
 _LEAD_S = 0.004
 _SWEEP_S = 0.05
+# An estimate may err; work that is then answered too late would be lost.
+_SHARE_OF_DEADLINE = 0.8
+# A process hangs when a batch takes so many times as long as such a batch does, but no less.
+_HANGS_TIMES, _HANGS_S = 50, 5.0
 _LETTERS_OF_A_TOKEN = 6  # seldom more; what is longer than the model takes is cut off
 
 
@@ -127,10 +131,14 @@ class Pool:
         """End the processes at once; whoever still waits is told."""
         self._draining = True
         self._crew.stop()
-        self._refuse_all(Refusal(503, "draining", "The model is being taken down"))
+        self._refuse_all("draining", "The model is being taken down")
         for timer in (self._timer, self._sweeper):
             if timer:
                 timer.cancel()
+
+    async def ended(self) -> None:
+        """Wait, once stopped, until the processes have ended and their memory is back."""
+        await self._crew.ended()
 
     def _refuse_unless_admitted(
         self, texts: Sequence[str], deadline: float, standing: Standing
@@ -148,7 +156,7 @@ class Pool:
         if waiting and waiting + len(texts) > self._settings.max_queue:
             raise self._overloaded(f"{waiting} texts wait already")
         wait_s = self._pace.seconds(self._cost_ahead(), self.alive)
-        if time.monotonic() + wait_s > deadline:
+        if wait_s > _SHARE_OF_DEADLINE * (deadline - time.monotonic()):
             raise self._overloaded("The queue is longer than the deadline")
 
     def _overloaded(self, why: str) -> Refusal:
@@ -246,13 +254,13 @@ class Pool:
 
     def _changed(self) -> None:
         if self._crew.failure:
-            self._refuse_all(Refusal(503, "failed", "The model's process cannot be brought back"))
+            self._refuse_all("failed", "The model's process cannot be brought back")
         self.on_change()
         self._dispatch()
 
-    def _refuse_all(self, refusal: Refusal) -> None:
+    def _refuse_all(self, error: str, message: str) -> None:
         for job in self._jobs:
-            job.refuse(refusal)
+            job.refuse(Refusal(503, error, message))
         self._jobs = []
         self._backlog.sweep()
 
@@ -266,8 +274,13 @@ class Pool:
         self._backlog.sweep()
         for process in self._crew.alive:
             process.head_since += late
-            if process.held and now - process.head_since > self._settings.model_timeout_s:
+            if process.held and now - process.head_since > self._patience_s(process.held[0]):
                 logger.error(f"model process {process.pid} hangs; it is killed")
                 process.kill()
         busy = self._jobs or any(process.held for process in self._crew.alive)
         self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if busy else None
+
+    def _patience_s(self, batch: Batch) -> float:
+        most = self._settings.model_timeout_s
+        usual = self._pace.seconds(batch.cost, 1)
+        return min(most, max(_HANGS_S, _HANGS_TIMES * usual)) if usual else most

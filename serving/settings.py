@@ -38,7 +38,7 @@ class ServingSettings(BaseSettings):
     batch_size: int = Field(32, ge=1, le=1024, description="texts computed in one go")
     batch_letters: int = Field(4000, ge=1, description="of these texts together, about")
     max_queue: int = Field(1024, ge=1, description="texts that wait; past it 503 at once")
-    model_timeout_s: float = Field(5, gt=0, le=600, description="a batch; then it is replaced")
+    model_timeout_s: float = Field(10, gt=0, le=600, description="a batch at most")
     model_start_timeout_s: float = Field(300, gt=0, le=3600)
     max_chars: int = Field(20_000, ge=1, le=1_000_000, description="of one text")
     max_texts: int = Field(128, ge=1, le=10_000, description="of one batch request")

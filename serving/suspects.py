@@ -46,7 +46,7 @@ class Suspects:
     def _standing(self, text: str) -> Standing:
         key = _key(text)
         standing, until = self._known.get(key, (Standing.CLEAR, 0.0))
-        if standing and until < time.monotonic():
+        if standing and until <= time.monotonic():
             del self._known[key]
             return Standing.CLEAR
         return standing

@@ -94,4 +94,4 @@ def live_pools(
 
 async def _stop(pool: Pool) -> None:
     pool.stop()
-    await asyncio.sleep(0.1)
+    await pool.ended()
