@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 
 # A probe or a balancer that looks this late still hears that it has to go elsewhere.
 _LINGER_S = 1.0
-# Of the grace: connections are closed, and the model's processes ended.
-_CLOSE_S = 2
+# The end of the grace: who is still slow has so long, then the model's processes are ended.
+_CLOSE_S = 1
+_END_S = 1
 
 
 class HttpServer(uvicorn.Server):
@@ -41,7 +42,7 @@ class HttpServer(uvicorn.Server):
         if self._latest is None:
             grace_s = self._endpoint.settings.grace_s
             now = time.monotonic()
-            self._latest = now + grace_s - _CLOSE_S - 0.5
+            self._latest = now + grace_s - _CLOSE_S - _END_S
             self._linger = now + (_LINGER_S if self._endpoint.ready else 0)
             self._endpoint.draining = True
             # SIGALRM's default action ends this process, and its children follow it.

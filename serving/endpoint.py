@@ -77,7 +77,7 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
     def admit(self) -> None:
         """Refuse what comes while the server ends; what was admitted is answered."""
         if self.draining:
-            headers = {"Connection": "close", "Retry-After": "1"}
+            headers = {"Connection": "close", "Retry-After": "1", "retry-after-ms": "1000"}
             raise Refusal(503, "draining", "This server is ending", headers)
 
     def refuse_unless_ready(self) -> None:

@@ -33,11 +33,10 @@ class Model:
 
 
 @pytest.fixture(scope="module")
-def models(tiny_bundle) -> list[Model]:
+def models(served, tiny_bundle) -> list[Model]:
     """Two bundles whose answers differ."""
     made = []
-    for seed in (1, 2):
-        folder = tiny_bundle(seed=seed, engine="openvino-int8")
+    for folder in (served, tiny_bundle(seed=2, engine="openvino-int8")):
         loaded = Classifier.load(folder, threads=1)
         answers = {text: loaded.predict([text])[0] for text in TEXTS}
         golden = {text: (one.label, one.confidence) for text, one in answers.items()}
@@ -195,6 +194,7 @@ def test_a_broken_bundle_is_refused_by_name_and_the_old_one_answers_on(
     told = server.wait(lambda now: reason in now["refused"])
     assert name in told["refused"]
     assert told["versions"] == before
+    assert "mlops_plan_failures_total 0.0" not in server.client.get("/metrics").text
     assert ask(server.client, server, TEXTS[0]) == before[0]["version"]
 
 
