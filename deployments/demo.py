@@ -37,6 +37,8 @@ TEXTS = {
 }
 TEXTS_OF_OTHERS = ("This is the first text.", "And here comes the second one.", "A third.")
 LIMIT_S = 3600
+# Without it MLflow shows the half of its pages that is about chat agents.
+MODELS_PAGE = "#/models?workflowType=machine_learning"
 
 
 class Demo(BaseSettings):
@@ -91,7 +93,7 @@ def main() -> int:
     account = Account()
     release, verdict = outcome(account, demo.classifier)
     tell(release, verdict, endpoint, time.monotonic() - started)
-    print(f"\nPrefect run   {page}\nMLflow        {account.mlflow_tracking_uri}/#/models")
+    print(f"\nPrefect run   {page}\nMLflow        {account.mlflow_tracking_uri}/{MODELS_PAGE}")
     if demo.target == "ec2":
         print(f"API           {endpoint}/docs")
     print(

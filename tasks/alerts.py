@@ -46,7 +46,9 @@ def publish_pipeline(
 ) -> None:
     """The whole way of a version in one table."""
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
-    model = f"{mlflow_uri.rstrip('/')}/#/models/{version.name}/versions/{version.version}"
+    # Without its query MLflow shows the half of its pages that is about chat agents.
+    page = f"#/models/{version.name}/versions/{version.version}?workflowType=machine_learning"
+    model = f"{mlflow_uri.rstrip('/')}/{page}"
     numbers = {name: f"{value:.4g}" for name, value in verdict.numbers.items()}
     publish_table(
         f"pipeline-{snapshot.classifier}",
