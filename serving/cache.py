@@ -16,12 +16,17 @@ class Cache:
 
     def get(self, digest: str, texts: Sequence[str]) -> list[Answer | None]:
         """For each text its answer, where it is known."""
-        known = self._known
-        found = [known.get((digest, text)) for text in texts]
+        found = [self._one((digest, text)) for text in texts]
         missing = found.count(None)
         self.misses += missing
         self.hits += len(found) - missing
         return found
+
+    def _one(self, key: tuple[str, str]) -> Answer | None:
+        try:
+            return self._known[key]  # its `get` looks twice
+        except KeyError:
+            return None
 
     def put(self, digest: str, texts: Sequence[str], answers: Sequence[Answer]) -> None:
         for text, answer in zip(texts, answers, strict=True):
