@@ -60,7 +60,8 @@ def add(endpoint: "Endpoint") -> None:
     app.add_exception_handler(HTTPException, on_refusal)
     app.add_exception_handler(Exception, on_unexpected)  # Starlette raises it again: it is logged
     _describe_predictions(endpoint)
-    _add_probes(endpoint)
+    _add_probes(app, endpoint)
+    _add_model(app, endpoint)
     if endpoint.settings.enable_metrics and not endpoint.settings.prometheus_port:
 
         @app.get(
@@ -113,9 +114,7 @@ def _describe_predictions(endpoint: "Endpoint") -> None:
     )
 
 
-def _add_probes(endpoint: "Endpoint") -> None:
-    app: FastAPI = endpoint.app
-
+def _add_probes(app: FastAPI, endpoint: "Endpoint") -> None:
     @app.get(
         "/health",
         tags=["health"],
@@ -155,6 +154,8 @@ def _add_probes(endpoint: "Endpoint") -> None:
         endpoint.refuse_unless_ready()
         return Response()
 
+
+def _add_model(app: FastAPI, endpoint: "Endpoint") -> None:
     @app.get(
         "/model/versions",
         tags=["model"],
