@@ -12,7 +12,7 @@ from typing import Protocol
 
 from serving.settings import ServingSettings
 
-_SWEEP_S = 0.5
+_SWEEP_S = 0.25
 _RESERVED = 128  # descriptors for files, pipes to the model processes, and a new bundle's
 _MANY = 20  # one in so many goes at once, so that a flood is not looked through for each caller
 
@@ -62,6 +62,7 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.open = 0
+        self.late_s = 0.0  # how long what is due waits for its turn in the event loop
         self.closed: Counter[str] = Counter()
         self._lines: dict[Phase, dict[Connection, float]] = {phase: {} for phase in Phase}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,7 +73,7 @@ class Connections:
         self.enter(Phase.HEAD, one, loop.time())
         if self._loop is None:
             self._loop = loop
-            loop.call_later(_SWEEP_S, self._sweep, loop)
+            self._sweep(loop, loop.time())
         if self.open > self.limits.connections:
             self._make_room()
 
@@ -102,8 +103,9 @@ class Connections:
             if sum(self._end(one, phase, "crowded") for _, phase, one in oldest[:many]):
                 return
 
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _sweep(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         now = loop.time()
+        self.late_s = now - due
         for phase, line in self._lines.items():
             latest = now - self.limits.seconds(phase)
             overdue = []
@@ -113,7 +115,7 @@ class Connections:
                 overdue.append(one)
             for one in overdue:
                 self._end(one, phase, phase)
-        loop.call_later(_SWEEP_S, self._sweep, loop)
+        loop.call_later(_SWEEP_S, self._sweep, loop, now + _SWEEP_S)
 
     def _end(self, one: Connection, phase: Phase, reason: str) -> bool:
         self.leave(phase, one)

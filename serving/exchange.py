@@ -11,6 +11,7 @@ class Exchange(RequestResponseCycle):
     """uvicorn's, where a body may be given up and most of an answer's head is ready-made."""
 
     refusal: Refusal | None = None  # why no more of the body will come
+    hold_s = 0.0  # how long the caller was told to stay away
 
     async def receive(self) -> Any:
         """The next part of the body; raises Refusal when it comes too slowly or is no HTTP."""
@@ -54,6 +55,8 @@ class Exchange(RequestResponseCycle):
             if name == b"content-length":
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
+            elif name == b"retry-after-ms":
+                self.hold_s = int(value) / 1000
             elif name == b"transfer-encoding":
                 self.chunked_encoding = True
             elif name == b"connection":

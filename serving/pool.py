@@ -16,6 +16,7 @@ from serving.contract import Answer, Refusal
 from serving.crew import Crew
 from serving.model_process import Batch, ModelProcess
 from serving.pace import Pace
+from serving.rate import Rate
 from serving.settings import ServingSettings
 from serving.suspects import Standing, Suspects
 
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 # enough that it need not wait, late enough that the batch is chosen from all that has come by then.
 _LEAD_S = 0.004
 _SWEEP_S = 0.05
+_RETRIES_A_SECOND = 300
 # An estimate may err; work that is then answered too late would be lost.
 _SHARE_OF_DEADLINE = 0.8
 # A process hangs when a batch takes so many times as long as such a batch does, but no less.
@@ -44,6 +46,7 @@ class Pool:
         self._crew = Crew(settings, folder, digest, self, self._changed)
         self._jobs: list[Job] = []
         self._numbers = 0
+        self._turned_away = Rate()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -160,8 +163,10 @@ class Pool:
             raise self._overloaded("The queue is longer than the deadline")
 
     def _overloaded(self, why: str) -> Refusal:
-        # When half of the queue is gone there is room again for more than one caller.
-        wait_s = max(0.05, self._pace.seconds(self._cost_ahead(), self.alive) / 2)
+        # When half of the queue is gone there is room again for more than one caller; the more are
+        # sent away, the later they come back: sending away must not take the time of answering.
+        half_s = self._pace.seconds(self._cost_ahead(), self.alive) / 2
+        wait_s = max(0.05, half_s, self._turned_away.once_more() / _RETRIES_A_SECOND)
         headers = {
             "Retry-After": str(max(1, round(wait_s + 0.5))),
             "retry-after-ms": str(round(wait_s * 1000)),

@@ -16,6 +16,8 @@ from serving.exchange import Exchange
 
 _PIPELINED = 16  # requests that may wait for the one before them
 _HEADERS = 100
+_MOST_HOLD_S = 5.0
+_LATE_S = 0.05
 _UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 
 
@@ -128,8 +130,19 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self.flow.resume_reading()
+            hold_s = min(_MOST_HOLD_S, self.cycle.hold_s)  # type: ignore[attr-defined]
+            if hold_s and self.shared.late_s > _LATE_S:
+                # Retries take the time that answers need: who comes back sooner than told is not
+                # read any sooner. Otherwise he is, for others may share his connection.
+                self.flow.pause_reading()
+                self.loop.call_later(hold_s, self._read_on)
+            else:
+                self.flow.resume_reading()
             self._wait(Phase.SEND if self.flow.write_paused else self._reading or Phase.IDLE)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -11,6 +11,7 @@ import uvicorn
 
 from serving import bodies
 from serving.connections import Limits
+from serving.contract import Refusal
 from serving.envelope import Envelope
 from serving.metrics import Metrics
 from serving.protocol import bounded
@@ -19,10 +20,19 @@ LIMITS = Limits(head_s=0.5, body_s=0.5, keep_alive_s=60, head_bytes=4096, connec
 LIMIT = 100_000
 
 
+LEFT = threading.Event()  # whoever asked for /awaited has gone
+
+
 async def app(scope, receive, send):
-    """Answers with the size of the body; /slow a moment later, /flood with much."""
+    """Answers with the size of the body; /slow a moment later, /flood with much, /busy not now."""
+    if scope["path"] == "/busy":
+        raise Refusal(503, "overloaded", "Come later", {"retry-after-ms": "400"})
     if scope["path"] == "/slow":
         await asyncio.sleep(1.5)
+    if scope["path"] == "/awaited":
+        while not scope["extensions"]["connection"].is_closing():
+            await asyncio.sleep(0.02)
+        LEFT.set()
     size = 0
     if scope["method"] == "POST":
         size = len(await bodies.read(receive, dict(scope["headers"]), LIMIT))

@@ -3,11 +3,14 @@
 import json
 import socket
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import pytest
+from plugins import wire
 from plugins.wire import LIMITS, serving
+
+from serving import protocol
 
 GET = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /predict HTTP/1.1\r\nHost: a\r\n"
@@ -211,3 +214,30 @@ def test_who_does_not_take_the_answer_is_cut_off():
             time.sleep(0.1)
 
         assert connect.shared.closed["send"] == 1
+
+
+@pytest.mark.parametrize(("strained", "waits"), [(True, True), (False, False)])
+def test_who_is_told_to_wait_is_held_to_it_when_answers_come_late(
+    connect, monkeypatch, strained, waits
+):
+    monkeypatch.setattr(protocol, "_LATE_S", -1 if strained else 60)
+    caller = connect(GET.replace(b"/ping", b"/busy"))
+    assert status(caller.recv(65536)) == 503
+
+    caller.sendall(GET)
+    caller.settimeout(0.2)
+    with pytest.raises(TimeoutError) if waits else nullcontext():
+        assert status(caller.recv(65536)) == 200
+    caller.settimeout(10)
+
+    assert not waits or status(caller.recv(65536)) == 200
+
+
+def test_work_whose_caller_has_left_is_known_to_be_vain(connect):
+    caller = connect(GET.replace(b"/ping", b"/awaited"))
+    time.sleep(0.2)
+    assert not wire.LEFT.is_set()
+
+    caller.close()
+
+    assert wire.LEFT.wait(5)
