@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _LINGER_S = 1.0
 # The end of the grace: who is still slow has so long, then the model's processes are ended.
 _CLOSE_S = 1
-_END_S = 1
+_END_S = 2
 
 
 class HttpServer(uvicorn.Server):

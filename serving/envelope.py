@@ -101,6 +101,9 @@ class Envelope:
                 raise
             await answer_refusal(scope, refusal)(scope, receive, sealed)
         except CancelledError:  # the server is ending and waits no longer
+            if not status:
+                gone = Refusal(503, "draining", "This server has ended before the answer")
+                await answer_refusal(scope, gone)(scope, receive, sealed)
             raise
         except Exception:
             logger.exception("request failed", extra={"fields": {"request_id": request_id}})

@@ -19,9 +19,9 @@ SECRET = "zyxwv private words"
 
 
 @pytest.fixture(scope="module")
-def trio(start, served):
-    """Three servers that are to die, started at once because each takes long."""
-    servers = [start(MODEL_PATH=served) for _ in range(3)]
+def doomed(start, served):
+    """Four servers that are to die, started at once because each takes long."""
+    servers = [start(MODEL_PATH=served, GRACE_S=seconds) for seconds in (20, 20, 20, 5)]
     return iter([server.wait_ready() for server in servers])
 
 
@@ -69,8 +69,8 @@ def ask_health(server, seen: list[str]) -> None:
             time.sleep(0.02)
 
 
-def test_sigterm_under_load_answers_who_was_let_in_refuses_the_rest_and_leaves_nothing(trio):
-    server = next(trio)
+def test_sigterm_under_load_answers_who_was_let_in_refuses_the_rest_and_leaves_nothing(doomed):
+    server = next(doomed)
     family = server.family()
     body = json.dumps({"text": SECRET}).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -109,8 +109,8 @@ def test_sigterm_under_load_answers_who_was_let_in_refuses_the_rest_and_leaves_n
     assert SECRET not in output
 
 
-def test_a_killed_model_process_answers_who_waits_at_once_and_is_replaced(trio):
-    server = next(trio)
+def test_a_killed_model_process_answers_who_waits_at_once_and_is_replaced(doomed):
+    server = next(doomed)
     worker = server.worker()
     worker.suspend()
 
@@ -127,8 +127,8 @@ def test_a_killed_model_process_answers_who_waits_at_once_and_is_replaced(trio):
     assert httpx.post(f"{server.url}/predict", json={"text": "goal"}).status_code == 200
 
 
-def test_killing_the_main_process_leaves_no_orphan(trio):
-    server = next(trio)
+def test_killing_the_main_process_leaves_no_orphan(doomed):
+    server = next(doomed)
     family = server.family()
 
     server.process.kill()
@@ -136,6 +136,20 @@ def test_killing_the_main_process_leaves_no_orphan(trio):
     server.process.wait(5)
     assert gone(family)
     assert port_is_free(server)
+
+
+def test_who_is_slower_than_the_grace_is_told_and_does_not_hold_up_the_end(doomed):
+    server = next(doomed)
+
+    with socket.create_connection(address(server), timeout=30) as slow:
+        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        answer = slow.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"error":"draining"' in answer
+    assert server.process.wait(15) == 0
 
 
 def test_sigterm_while_the_model_loads_ends_it_cleanly(start, served):
