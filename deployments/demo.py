@@ -13,7 +13,7 @@ from prefect.settings import get_current_settings
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from deployments import predict, watch
+from deployments import callers, predict, watch
 from deployments.account import Account
 from tasks.adapters import aws, verdicts
 from tasks.records import Release, Verdict
@@ -111,11 +111,18 @@ def ask(demo: Demo) -> str:
             print(f"InvokeEndpoint {json.dumps(text)}\n{predict.ask(demo.classifier, text)}")
         return f"SageMaker endpoint {Account().stack}-{demo.classifier}"
     endpoint = predict.url(demo.classifier)
+    account = Account()
+    key = callers.of(account).own()
+    print(
+        f"$ KEY=$(aws secretsmanager get-secret-value --secret-id {account.stack}/operator-key"
+        " --query SecretString --output text)"
+    )
     for text in texts:
         command = ["curl", "-sS", "--fail-with-body", "--max-time", "30", f"{endpoint}/predict"]
         command += ["-H", "Content-Type: application/json", "-d", json.dumps({"text": text})]
-        print(f"$ {shlex.join(command)}", flush=True)
-        subprocess.run(command, check=True)
+        print(f'$ {shlex.join(command)} -H "X-API-Key: $KEY"', flush=True)
+        # By standard input: a command line is anybody's to read.
+        subprocess.run([*command, "-H", "@-"], input=f"X-API-Key: {key}", text=True, check=True)
         print()
     return endpoint
 

@@ -8,6 +8,7 @@ import httpx
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from deployments import callers
 from deployments.account import Account
 from tasks.adapters import aws, journal, stacks
 from tasks.errors import NotFound, ProjectError
@@ -37,7 +38,12 @@ def ask(classifier: str, text: str) -> dict[str, Any]:
     account = Account()
     _, champion = live(account, classifier)
     if champion.target == "ec2":
-        answer = httpx.post(f"{url(classifier)}/predict", json={"text": text}, timeout=30)
+        answer = httpx.post(
+            f"{url(classifier)}/predict",
+            json={"text": text},
+            headers={"X-API-Key": callers.of(account).own()},
+            timeout=30,
+        )
         answer.raise_for_status()
         return dict(answer.json())
     invoked = aws.client("sagemaker-runtime").invoke_endpoint(

@@ -127,6 +127,16 @@ class Place:
         return f"{self.project}-{self.environment}-{self.classifier}"
 
     @property
+    def keys_secret(self) -> str:
+        """Which keys the environment's EC2 endpoints accept: hashes, in Secrets Manager."""
+        return f"{self.project}-{self.environment}/api-keys"
+
+    @property
+    def operator_secret(self) -> str:
+        """The key that the environment's own probes send."""
+        return f"{self.project}-{self.environment}/operator-key"
+
+    @property
     def releases(self) -> str:
         """S3 folder of the journal and the ledger."""
         return f"releases/{self.environment}/{self.classifier}"

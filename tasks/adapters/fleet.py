@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.adapters import commands, probes, stacks, waits
+from tasks.adapters import commands, probes, secrets, stacks, waits
 from tasks.errors import NotFound
 from tasks.records import Answer, Place, Served
 
@@ -48,6 +48,7 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
             "ModelVersion": wanted.version,
             "BundleDigest": wanted.bundle_digest,
             "MaxChars": str(place.max_chars),
+            "KeysSecret": place.keys_secret,
         },
         op_id,
     )
@@ -57,7 +58,8 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     )
     _wait_healthy(client, colour, group)
     probe = {"text": "Is anybody there?"}
-    probes.steady(lambda: probes.ask(out["TestUrl"], probe), wanted, _STEADY_S, times=3)
+    key = _key(client, place)
+    probes.steady(lambda: probes.ask(out["TestUrl"], probe, key), wanted, _STEADY_S, times=3)
     return f"{colour.lower()} instance {out[f'{colour}InstanceId']}"
 
 
@@ -65,7 +67,7 @@ def ask_staged(
     client: Clients, place: Place, wanted: Served, op_id: str, payload: dict[str, str]
 ) -> Answer:
     """Ask the staged side alone."""
-    return probes.ask(_outputs(client, place)["TestUrl"], payload)
+    return probes.ask(_outputs(client, place)["TestUrl"], payload, _key(client, place))
 
 
 def switch(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -79,7 +81,8 @@ def switch(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
 def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]) -> str:
     """What answers the public address is the version and the bundle asked for."""
     url = _outputs(client, place)["EndpointUrl"]
-    probes.steady(lambda: probes.ask(url, payload), wanted, _STEADY_S)
+    key = _key(client, place)
+    probes.steady(lambda: probes.ask(url, payload, key), wanted, _STEADY_S)
     return f"{url} answers as version {wanted.version}, bundle {wanted.bundle_digest[:12]}"
 
 
@@ -87,7 +90,7 @@ def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
     """Ask the public address; status 0 when there is none."""
     if (out := stacks.outputs(client("cloudformation"), _stack(place))) is None:
         return Answer(0, f"there is no stack {_stack(place)}", "", "")
-    return probes.ask(out["EndpointUrl"], payload)
+    return probes.ask(out["EndpointUrl"], payload, _key(client, place))
 
 
 def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -107,6 +110,12 @@ def retire(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
 def address(client: Clients, place: Place) -> str:
     """Where callers send their texts."""
     return _outputs(client, place)["EndpointUrl"]
+
+
+def _key(client: Clients, place: Place) -> str:
+    if (key := secrets.read(client("secretsmanager"), place.operator_secret)) is None:
+        raise NotFound(f"there is no secret {place.operator_secret}: run make bootstrap")
+    return key
 
 
 def _stack(place: Place) -> str:

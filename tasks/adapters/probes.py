@@ -12,10 +12,15 @@ from tasks.records import Answer, Served
 _TIMEOUT_S = 30
 
 
-def ask(url: str, payload: dict[str, str]) -> Answer:
+def ask(url: str, payload: dict[str, str], key: str) -> Answer:
     """POST to /predict. Nobody there is status 0: a fact about the process, no error of ours."""
     try:
-        found = httpx.post(f"{url.rstrip('/')}/predict", json=payload, timeout=_TIMEOUT_S)
+        found = httpx.post(
+            f"{url.rstrip('/')}/predict",
+            json=payload,
+            headers={"X-API-Key": key},
+            timeout=_TIMEOUT_S,
+        )
     except httpx.TransportError as error:
         return Answer(0, f"{type(error).__name__}: {error}", "", "")
     return Answer(

@@ -86,8 +86,8 @@ def _use(version: ModelVersion) -> list[str]:
     return [
         "## Use",
         "",
-        "Ask the endpoint: `curl -H 'Content-Type: application/json' -d '{\"text\": \"...\"}'"
-        " ADDRESS/predict`, or `make predict`"
+        'Ask the endpoint: `curl -H "X-API-Key: $KEY" -H "Content-Type: application/json" -d'
+        ' \'{"text": "..."}\' ADDRESS/predict`, or `make predict`'
         f" with `CLASSIFIER={name} TEXT='...'`. The flow `deploy` tells ADDRESS; the answer names"
         " its version and bundle (`X-Model-Version`, `X-Bundle-Digest`).",
         "",

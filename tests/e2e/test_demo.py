@@ -37,6 +37,10 @@ def make(*arguments, state, timeout):
     )
 
 
+TEXT = {"text": "The striker scored twice"}
+DATA = {"data": "The striker scored twice"}
+
+
 @pytest.fixture(scope="module")
 def state(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stack")
@@ -66,6 +70,11 @@ def endpoint(stack):
     return outputs["EndpointUrl"]
 
 
+def key():
+    held = boto3.client("secretsmanager").get_secret_value(SecretId="perennial-dev/operator-key")
+    return {"X-API-Key": held["SecretString"]}
+
+
 def training_jobs():
     return boto3.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
 
@@ -77,7 +86,7 @@ def test_the_demo_tells_what_happened(demo):
 
 
 def test_the_endpoint_keeps_the_contract_to_the_letter(endpoint):
-    answer = httpx.post(f"{endpoint}/predict", json={"text": "The striker scored twice"})
+    answer = httpx.post(f"{endpoint}/predict", json=TEXT, headers=key())
 
     body = answer.json()
     assert answer.status_code == 200
@@ -95,8 +104,13 @@ def test_the_endpoint_keeps_the_contract_to_the_letter(endpoint):
     assert body["timestamp"].endswith("Z")
 
 
+def test_the_endpoint_answers_nobody_without_a_key(endpoint):
+    assert httpx.post(f"{endpoint}/predict", json=TEXT).status_code == 401
+    assert httpx.get(f"{endpoint}/docs").status_code == 401
+
+
 def test_the_endpoint_answers_the_list_contract_too(endpoint):
-    body = httpx.post(f"{endpoint}/predict", json={"data": "The striker scored twice"}).json()
+    body = httpx.post(f"{endpoint}/predict", json=DATA, headers=key()).json()
 
     assert list(body) == ["main_category", "probabilities"]
     assert body["main_category"][0] == "Sports"
@@ -122,7 +136,7 @@ def test_what_was_serving_serves_again_after_the_sandbox_was_killed(endpoint, st
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
-            answer = httpx.post(f"{endpoint}/predict", json={"text": "The striker scored twice"})
+            answer = httpx.post(f"{endpoint}/predict", json=TEXT, headers=key())
         except httpx.TransportError:
             time.sleep(1)
             continue

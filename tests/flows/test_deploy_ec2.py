@@ -7,7 +7,7 @@ import sys
 from prefect.settings import get_current_settings
 
 from flows.deploy import deploy
-from tasks.adapters import aws, commands, probes, stacks
+from tasks.adapters import aws, commands, probes, secrets, stacks
 
 KILLED_AT = """
 import os
@@ -36,8 +36,10 @@ def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
     stack = f"perennial-{shelf.environment}-news-ec2"
     out = stacks.outputs(aws.client("cloudformation"), stack)
 
+    key = secrets.read(aws.client("secretsmanager"), f"perennial-{shelf.environment}/operator-key")
+
     def ask():
-        answer = probes.ask(out["EndpointUrl"], {"text": "stock market"})
+        answer = probes.ask(out["EndpointUrl"], {"text": "stock market"}, key)
         assert answer.status == 200, answer
         return answer.version
 

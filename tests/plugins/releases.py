@@ -116,6 +116,7 @@ def shelf(
     """An environment that no other test uses, with a frozen test split."""
     import os
 
+    from deployments.callers import Callers
     from tasks.adapters import aws
 
     environment = f"r{next(NUMBERS)}"
@@ -124,6 +125,7 @@ def shelf(
     profile = f"profile-{environment}"
     aws.client("iam").create_instance_profile(InstanceProfileName=profile)
     monkeypatch.setenv("PERENNIAL_INSTANCE_PROFILE", profile)
+    Callers(aws.client("secretsmanager"), f"perennial-{environment}", {}).ensure()
     topic = aws.client("sns").create_topic(Name=f"alerts-{environment}")["TopicArn"]
     monkeypatch.setenv("PERENNIAL_ALERT_TOPIC_ARN", topic)
     rows = "".join(json.dumps({"text": text, "label": "World"}) + "\n" for text in TEXTS)

@@ -74,6 +74,7 @@ def deployed(cli, aws, outputs, hand_image):
         member = tarfile.TarInfo("manifest.json")
         member.size = len(MANIFEST)
         archive.addfile(member, io.BytesIO(MANIFEST))
+    aws("secretsmanager").create_secret(Name="typed-dev/api-keys", SecretString="{}")
     aws("s3").create_bucket(Bucket="typed-models")
     aws("s3").put_object(Bucket="typed-models", Key="model.tar.gz", Body=packed.getvalue())
     asked = {
@@ -82,6 +83,7 @@ def deployed(cli, aws, outputs, hand_image):
         "ModelVersion": ["7"],
         "ModelName": ["by-hand"],
         "BundleDigest": [hashlib.sha256(MANIFEST).hexdigest()],
+        "KeysSecret": ["typed-dev/api-keys"],
     }
     sent = cli(
         *("ssm", "send-command", "--document-name", outputs["DeployDocument"]),

@@ -111,6 +111,7 @@ def test_a_command_with_a_shell_metacharacter_is_refused(serving, sandbox):
                 "ModelUri": ["s3://bucket/key"],
                 "ModelVersion": ["1'; touch broken; '"],
                 "ModelName": ["news"],
+                "KeysSecret": ["perennial-dev/api-keys"],
             },
         )
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.callers import Callers
 from tasks.adapters import aws, commands, fleet, probes
 from tasks.errors import DeployFailed
 from tasks.records import Place, Served
@@ -16,6 +17,7 @@ HELLO = {"text": "stock market"}
 def place(sandbox):
     aws.client("s3").create_bucket(Bucket=BUCKET)
     aws.client("iam").create_instance_profile(InstanceProfileName="fleet-test")
+    Callers(aws.client("secretsmanager"), "perennial-fleet", {}).ensure()
     return Place(
         classifier="news",
         task="news-topic",
@@ -73,12 +75,17 @@ def test_versions_follow_each_other_and_a_broken_one_never_gets_traffic(
         fleet.prove(aws.client, place, second, HELLO)
 
     assert heard.failures == []
+    assert probes.ask(url, HELLO, "no key").status == 401
     assert set(heard.answers) == {"1", "2"}
     assert [sent(place, op) for op in ("op-1", "op-2", "op-3")] == [1, 1, 1]
 
 
+def key():
+    return Callers(aws.client("secretsmanager"), "perennial-fleet", {}).own()
+
+
 def asked(url):
-    answer = probes.ask(url, HELLO)
+    answer = probes.ask(url, HELLO, key())
     assert answer.status == 200, answer
     return answer.version
 
