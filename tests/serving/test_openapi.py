@@ -1,5 +1,6 @@
 """The document says what the server does: requests made from it, valid and not, judged by it."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -30,10 +31,14 @@ def document(client):
 
 
 def test_requests_made_from_the_document_are_answered_as_it_says(live, document, tmp_path):
-    for path in document["paths"].values():
+    asked = copy.deepcopy(document)
+    for path in asked["paths"].values():
         for kind in (bulk.JSON_LINES, bulk.CSV):  # what is right in them, no schema can say
             path.get("post", {}).get("requestBody", {}).get("content", {}).pop(kind, None)
-    Path(tmp_path, "openapi.json").write_text(json.dumps(document))
+        # A deadline of a millisecond is rightly missed.
+        sent = path.get("post", {}).get("parameters", [])
+        sent[:] = [one for one in sent if one["name"] != "X-Request-Timeout-Ms"]
+    Path(tmp_path, "openapi.json").write_text(json.dumps(asked))
     Path(tmp_path, "schemathesis.toml").write_text(CONFIG)
 
     ran = subprocess.run(
