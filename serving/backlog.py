@@ -11,12 +11,7 @@ from serving.contract import Answer, Refusal
 
 # What a text costs beside its letters, in letters.
 _FIXED = 24
-# A batch is computed as wide as its longest text, so texts share one only when they are as long
-# as each other up to this many letters or this share, whichever is more.
-_NEAR_LETTERS = 64
-_NEAR_SHARE = 0.25
-# Up to this cost together a batch of any lengths is quicker than two.
-_SMALL = 800
+# The engine computes like lengths together, so a batch is chosen for them from so many.
 _LOOK_AHEAD = 256
 
 
@@ -110,9 +105,9 @@ class Backlog:
         return bool(self._waiting) and self._waiting[0].alone
 
     def take(self, most_texts: int, most_cost: float) -> list[Text]:
-        """The oldest text that somebody still waits for, and those behind it that are like it.
+        """The oldest text that somebody still waits for, and those that are most like it in length.
 
-        The cost of the batch is that of its longest text for each: that is what is computed.
+        So none waits for ever, and little is computed on padding when there is a choice.
         """
         self._drop_dead()
         if not self._waiting:
@@ -122,19 +117,15 @@ class Backlog:
         batch = [oldest]
         if oldest.alone or most_texts == 1 or not self._waiting:
             return batch
-        near = max(_NEAR_LETTERS, oldest.cost * _NEAR_SHARE)
         others = [text for text in islice(self._waiting, _LOOK_AHEAD) if not text.alone]
         others.sort(key=lambda text: abs(text.cost - oldest.cost))
-        longest = oldest.cost
+        cost = oldest.cost
         for text in others:
-            wider = max(longest, text.cost)
-            cost = wider * (len(batch) + 1)
-            unlike = abs(text.cost - oldest.cost) > near
-            if len(batch) == most_texts or cost > (_SMALL if unlike else most_cost):
+            cost += text.cost
+            if len(batch) == most_texts or cost > most_cost:
                 break
             if wanted(text.job):
                 batch.append(text)
-                longest = wider
         taken = set(batch)
         self._keep([text for text in self._waiting if text not in taken])
         return batch

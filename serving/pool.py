@@ -184,14 +184,15 @@ class Pool:
             process = min(self._crew.alive, key=lambda one: (len(one.held), one.done_at))
             if not self._takes_more(process):
                 return
-            texts = self._backlog.take(self._settings.batch_size, self._pace.budget)
+            budget = self._pace.budget(self._backlog.cost)
+            texts = self._backlog.take(self._settings.batch_size, budget)
             if not texts:
                 return
             self._numbers += 1
             now = time.monotonic()
             for text in texts:
                 text.job.queue_s = max(text.job.queue_s, now - text.job.began)
-            cost = max(text.cost for text in texts) * len(texts)
+            cost = sum(text.cost for text in texts)
             process.done_at = max(now, process.done_at) + self._pace.seconds(cost, 1)
             process.give(Batch(self._numbers, texts, cost, now))
 

@@ -15,9 +15,15 @@ def test_work_takes_as_long_as_work_took():
 
 
 def test_a_slow_model_gets_smaller_batches_down_to_a_floor():
-    quick, slow, slowest = Pace(4000), Pace(4000), Pace(4000)
+    quick, slow, slowest = Pace(8000), Pace(8000), Pace(8000)
     quick.saw(1000, 0.001)
-    slow.saw(1000, 0.05)
+    slow.saw(1000, 0.02)
     slowest.saw(1000, 10)
 
-    assert [pace.budget for pace in (quick, slow, slowest)] == [4000, 2000, 1000]
+    assert [pace.budget(100_000) for pace in (quick, slow, slowest)] == [8000, 5000, 4500]
+
+
+def test_a_batch_leaves_half_of_what_waits_to_the_next():
+    pace = Pace(8000)
+
+    assert [pace.budget(waiting) for waiting in (100, 12_000, 100_000)] == [4500, 6000, 8000]
