@@ -11,7 +11,8 @@ PEERS = {
     "fastapi-hf": 6.0,
     "litserve": 6.0,
     "infinity": 1.6,
-    "asgi": 1.15,
+    "asgi-padded": 1.15,
+    "asgi-grouped": 1.15,
 }
 _CACHE_HITS, _OVERHEAD, _OF_ENGINE, _OVERLOAD, _LOSS = 8000.0, 1.3, 0.85, 0.90, 0.005
 # The share of the machine's limit that the engine must reach, by what it computes in.

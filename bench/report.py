@@ -44,7 +44,7 @@ def print_all(run: Run, ours: str, truth: Mapping[str, Any], rows: list[Text]) -
 
 def _print_closed(run: Run, ours: str, agreement: Mapping[str, float]) -> None:
     """Servers at each concurrency; `of ours` is how many times more requests ours answers."""
-    print("\nclosed loop, no cache (ms; cores of CPU that server and load generator took)")
+    print("\nclosed loop, no cache (ms; cpu ms: of the server for one answer; cores taken)")
     _head("agreement", "ours is")
     for (name, level), one in run.closed.items():
         mine = run.closed[ours, level].rps
@@ -72,7 +72,8 @@ def _print_engine(run: Run, name: str) -> None:
     print(f"\nengine {name} alone, same texts, no server")
     for what, told in (("many", "128 wait"), ("batches", "batches of 32 as they come")):
         rate, gops = run.of_engine(what, "rate"), run.of_engine(what, "gops")
-        print(f"{told:28}{rate:>8.1f} texts/s {gops:>8.1f} GOP/s")
+        each = run.of_engine(what, "cpu_ms")
+        print(f"{told:28}{rate:>8.1f} texts/s {each:>8.2f} cpu ms each {gops:>8.1f} GOP/s")
     print(f"{'one by one':28}{run.of_engine('single', 'p50_ms'):>8.2f} ms")
     limits = ", ".join(
         f"{kind} {run.of_engine('limits', kind):.0f}" for kind in ("fp32", "bf16", "int8")
@@ -115,12 +116,14 @@ def _said(run: Run, name: str) -> dict[int, str]:
 def _head(*more: str) -> None:
     columns = "".join(f"{name:>9}" for name in ("rps", "p50", "p95", "p99", "errors"))
     extra = "".join(f"{name:>{width}}" for name, width in zip(more, (11, 9), strict=False))
-    print(f"{'':18}{'load':>7}{columns}{'server':>8}{'load':>7}{extra}")
+    print(f"{'':18}{'load':>7}{columns}{'cpu ms':>8}{'server':>8}{'load':>7}{extra}")
 
 
 def _figures(one: Measured) -> str:
     times = "".join(f"{one.ms(share):>9.1f}" for share in (0.5, 0.95, 0.99))
-    return f"{one.rps:>9.1f}{times}{one.errors:>9}{one.server_cores:>8.2f}{one.load_cores:>7.2f}"
+    each = f"{one.server_cores / one.rps * 1e3:>8.2f}" if one.rps else f"{'-':>8}"
+    cores = f"{one.server_cores:>8.2f}{one.load_cores:>7.2f}"
+    return f"{one.rps:>9.1f}{times}{one.errors:>9}{each}{cores}"
 
 
 def _cpu() -> str:

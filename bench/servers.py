@@ -143,17 +143,14 @@ def ours(name: str, bundle: Path, *, cache: bool) -> Kind:
 
 def peers(bundle: Path, venv: Path | None, kept: Path) -> dict[str, Kind]:
     """Every peer by name; infinity needs an environment of its own, which the README explains."""
-    told = [
-        str(bundle),
-        "{port}",
-        str(json.loads((bundle / "manifest.json").read_text())["max_length"]),
-    ]
+    most = json.loads((bundle / "manifest.json").read_text("utf-8"))["max_length"]
     found = {
-        name: Kind(name, [sys.executable, "-m", f"bench.peers.{module}", *told], "/predict", _label)
-        for name, module in (
-            ("fastapi-hf", "hf_pipeline"),
-            ("litserve", "litserve_example"),
-            ("asgi", "asgi"),
+        name: Kind(name, [*_python(module), str(bundle), "{port}", told], "/predict", _label)
+        for name, module, told in (
+            ("fastapi-hf", "hf_pipeline", str(most)),
+            ("litserve", "litserve_example", str(most)),
+            ("asgi-padded", "asgi", "padded"),
+            ("asgi-grouped", "asgi", "grouped"),
         )
     }
     if venv:
@@ -161,6 +158,10 @@ def peers(bundle: Path, venv: Path | None, kept: Path) -> dict[str, Kind]:
         for engine in ("torch", "optimum"):
             found[f"infinity-{engine}"] = _infinity(engine, folder, venv)
     return found
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", f"bench.peers.{module}"]
 
 
 def _label(said: str) -> str:

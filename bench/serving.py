@@ -25,7 +25,7 @@ from bench.goals import Run
 from bench.measures import DEADLINE_S, Broken, Measured, drive
 from bench.servers import DidNotStart, Server
 
-OURS, CACHED, RIVAL = "perennial", "perennial-cached", "asgi"
+OURS, CACHED, RIVAL = "perennial", "perennial-cached", "asgi-grouped"
 _RATES = (0.25, 0.5, 0.75, 0.9, 1.1)
 
 
