@@ -4,17 +4,12 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 import time
 from collections import deque
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _MOST_RESTARTS = 5
 _WINDOW_S = 60
-_NICE = 5
 
 
 def follow_parent(parent: int) -> None:
@@ -34,47 +29,6 @@ def follow_parent(parent: int) -> None:
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0))
-
-
-def set_back(pid: int) -> bool:
-    """Let a process wait for all others while it loads; whether that was done.
-
-    Not where it could not be undone, as in a container without `--ulimit nice=20`.
-    """
-    if done := _can_put_back():
-        _renice(pid, os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
-    return done
-
-
-def put_back(pid: int) -> None:
-    """Let a process, with all its threads, run as this one does."""
-    _renice(pid, os.getpriority(os.PRIO_PROCESS, 0))
-
-
-def _renice(pid: int, nice: int) -> None:
-    tasks = Path(f"/proc/{pid}/task")
-    with suppress(OSError):  # it may have ended
-        for thread in [int(entry.name) for entry in tasks.iterdir()]:
-            os.setpriority(os.PRIO_PROCESS, thread, nice)
-
-
-@cache
-def _can_put_back() -> bool:
-    """Tried out by a thread that ends at once: what is allowed depends on too much to be asked."""
-    allowed = []
-
-    def attempt() -> None:
-        me = threading.get_native_id()
-        now = os.getpriority(os.PRIO_PROCESS, me)
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, me, now + 1)
-            os.setpriority(os.PRIO_PROCESS, me, now)
-            allowed.append(sys.platform == "linux")
-
-    thread = threading.Thread(target=attempt)
-    thread.start()
-    thread.join()
-    return any(allowed)
 
 
 class Restarts:

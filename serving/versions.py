@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from serving import contract, fetch, processes
+from serving import contract, fetch
 from serving.contract import Refusal
 from serving.errors import CannotStart
 from serving.plan import Plan, PlannedVersion
@@ -20,8 +20,6 @@ from serving.settings import ServingSettings
 from training.formats import BundleManifest
 
 logger = logging.getLogger(__name__)
-
-_SPAWN_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +163,7 @@ class Versions:
         pool = self._make_pool(self._settings, folder, digest)
         self._pools.add(pool)
         pool.on_change = self._on_change
-        if self._serving:
-            await _start_behind(pool)
-        else:
-            await pool.start()
+        await pool.start()
         return pool
 
     def _stop_all_but(self, kept: Iterable[Version]) -> None:
@@ -191,20 +186,6 @@ def _distance(key: str, version: Version) -> float:
     data = f"{version.name}\0{key}".encode("utf-8", "surrogatepass")
     number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
     return -math.log((number + 1) / 2**64) / version.weight
-
-
-async def _start_behind(pool: Pool) -> None:
-    """Load while the processes that answer come first."""
-    starting = asyncio.create_task(pool.start())
-    try:
-        while not (pool.pids or starting.done()):
-            await asyncio.sleep(_SPAWN_S)
-        behind = [pid for pid in pool.pids if processes.set_back(pid)]
-        await starting
-    finally:
-        starting.cancel()
-    for pid in behind:
-        processes.put_back(pid)
 
 
 def _size(file: Path) -> int:

@@ -23,7 +23,6 @@ class StandInPool:
         self.folder = folder
         self.ready = False
         self.failure: str | None = None
-        self.pids: list[int] = []
         self.said: list[str] = []
         self.on_change: Callable[[], None] = lambda: None
 
