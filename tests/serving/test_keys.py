@@ -100,6 +100,8 @@ _NO_TIME = {"not_after": "2020-01-01T00:00:00Z"}
         ('{"keys": []}', "holds no key that is still accepted"),
         (json.dumps({"keys": [json.loads(stored("a")[1])["keys"][0] | _NO_TIME]}), "holds no key"),
     ],
+    # Keys are random: in an id they would differ from one test process to the next.
+    ids=["no file", "empty", "blank", "a list", "in clear", "none", "expired"],
 )
 def test_keys_that_let_nobody_in_stop_the_server(tmp_path, text, said):
     with pytest.raises(CannotStart, match=said) as refused:
