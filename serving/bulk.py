@@ -91,6 +91,8 @@ def _lines(text: str, max_chars: int, max_texts: int) -> Bulk:
 
 def _rows(text: str, max_chars: int, max_texts: int) -> Bulk:
     rows: list[list[str]] = []
+    # The reader's own limit is below what may be sent; the body's has held already.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:

@@ -145,7 +145,7 @@ def test_who_is_slower_than_the_grace_is_told_and_does_not_hold_up_the_end(doome
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
-        answer = slow.recv(4096)
+        answer = b"".join(iter(lambda: slow.recv(4096), b""))
 
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b'"error":"draining"' in answer
