@@ -1,6 +1,7 @@
 """Who may call: a key first, then how often, then the request's body; and a line for the audit."""
 
 import asyncio
+import binascii
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from serving.contract import Refusal
 from serving.keysource import keys_of
 from serving.limits import Rule, Rules, limits_of
 from serving.metrics import Metrics
+from serving.pages import PATHS
 
 if TYPE_CHECKING:
     from serving.settings import ServingSettings
@@ -26,6 +28,9 @@ _PATHS = frozenset(
     {"/predict", "/predict/batch", "/invocations", "/model/info"}
     | {"/metrics", "/docs", "/redoc", "/openapi.json"}
 )
+# A browser asks a person for a key by itself when it hears Basic; it would send it along for other
+# sites, too, so nothing is computed for it.
+_PAGES = frozenset(PATHS) | {"/openapi.json"}
 _HOW = "send a key as X-API-Key or as Authorization: Bearer"
 
 Headers = list[tuple[bytes, bytes]]
@@ -143,7 +148,8 @@ class Guard:
                 self._audit.write(record)
 
     def _recognise(self, scope: Scope) -> tuple[Caller, Refusal | None]:
-        presented, forwarded = _told(scope["headers"])
+        page = scope["path"] in _PAGES and scope["method"] == "GET"
+        presented, forwarded = _told(scope["headers"], basic=page)
         peer = scope["client"]
         address = self._addresses.caller(peer[0] if peer else "", forwarded)
         if not self._needs_key:
@@ -152,10 +158,10 @@ class Guard:
         if self._keys is None:
             return stranger, Refusal(404, "not_found", "Not offered beside SageMaker's own paths")
         if not presented:
-            return stranger, _unauthorized(f"This endpoint needs a key: {_HOW}")
+            return stranger, _unauthorized(f"This endpoint needs a key: {_HOW}", page)
         stored = self._keys.find(presented)
         if stored is None:
-            return stranger, _unauthorized(f"The key is not accepted: {_HOW}")
+            return stranger, _unauthorized(f"The key is not accepted: {_HOW}", page)
         return Caller(stored.id, stored.kind, address, stored.key), None
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,22 +191,35 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     raise Refusal(404, "not_found", "Nothing is served here")
 
 
-def _told(headers: Headers) -> tuple[bytes, bytes]:
-    """The key that was sent, and all of X-Forwarded-For."""
+def _told(headers: Headers, *, basic: bool) -> tuple[bytes, bytes]:
+    """The key that was sent, where `basic` also as a password, and all of X-Forwarded-For."""
     presented, forwarded = b"", b""
     for name, value in headers:
         if name == b"x-api-key":
             presented = value
         elif name == b"authorization" and not presented:
             scheme, _, rest = value.partition(b" ")
-            presented = rest.strip() if scheme.lower() == b"bearer" else b""
+            kind = scheme.lower()
+            if kind == b"bearer":
+                presented = rest.strip()
+            elif basic and kind == b"basic":
+                presented = _password(rest)
         elif name == b"x-forwarded-for":
             forwarded = forwarded + b"," + value if forwarded else value
     return presented, forwarded
 
 
-def _unauthorized(message: str) -> Refusal:
-    return Refusal(401, "unauthorized", message, {"WWW-Authenticate": "Bearer"})
+def _password(credentials: bytes) -> bytes:
+    """Of `user:password` in base64; the user's name does not matter, a key says whose it is."""
+    try:
+        return binascii.a2b_base64(credentials).partition(b":")[2]
+    except binascii.Error:
+        return b""
+
+
+def _unauthorized(message: str, page: bool) -> Refusal:
+    how = 'Basic realm="any name, the key as password"' if page else "Bearer"
+    return Refusal(401, "unauthorized", message, {"WWW-Authenticate": how})
 
 
 def _record(scope: Scope, status: int, error: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Who is let in: keys, limits and addresses, and what the audit log keeps of it."""
 
 import asyncio
+import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Answer:
     headers: dict[str, str]
 
 
-def ask(guard, path="/predict", peer="127.0.0.1", body=b"{}", **headers) -> Answer:
+def ask(guard, path="/predict", peer="127.0.0.1", body=b"{}", method="POST", **headers) -> Answer:
     """One request through the guard, answered or refused."""
     sent = []
 
@@ -46,7 +47,7 @@ def ask(guard, path="/predict", peer="127.0.0.1", body=b"{}", **headers) -> Answ
         sent.append(message)
 
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": named}
+    scope = {"type": "http", "method": method, "path": path, "headers": named}
     scope |= {"client": (peer, 1), "state": {"request_id": "r1"}}
     try:
         asyncio.run(guard(scope, receive, send))
@@ -110,6 +111,23 @@ def test_a_key_comes_in_either_header_and_names_its_caller(made, guarded):
 
     assert [scope["state"]["caller"].id for scope in routes.came] == ["alice", "alice"]
     assert (basic.status, basic.headers["www-authenticate"]) == (401, "Bearer")
+
+
+def test_a_browser_is_asked_for_the_key_on_the_pages_and_only_there(made, guarded):
+    person = "Basic " + base64.b64encode(f"me:{made('alice')}".encode()).decode()
+    guard, routes = guarded(rate_limit_enabled=False)
+    pages = ("/docs", "/docs/swagger-ui.css", "/redoc", "/openapi.json")
+
+    asked = [ask(guard, page, method="GET") for page in pages]
+    let_in = [ask(guard, page, method="GET", authorization=person).status for page in pages]
+    predicted = ask(guard, "/predict", authorization=person)
+    garbled = ask(guard, "/docs", method="GET", authorization="Basic me:key")
+
+    assert {one.headers["www-authenticate"].split()[0] for one in asked} == {"Basic"}
+    assert let_in == [200] * len(pages)
+    assert {scope["state"]["caller"].id for scope in routes.came} == {"alice"}
+    assert (predicted.status, predicted.headers["www-authenticate"]) == (401, "Bearer")
+    assert garbled.status == 401
 
 
 def test_beside_sagemakers_own_paths_nothing_is_offered_without_keys(guarded):
