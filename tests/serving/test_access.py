@@ -95,7 +95,8 @@ def test_probes_are_open_and_all_else_is_closed(guarded):
         "unauthorized",
         {"error", "message", "timestamp", "request_id"},
     )
-    assert closed["/docs"].headers["www-authenticate"] == "Bearer"
+    assert closed["/metrics"].headers["www-authenticate"] == "Bearer"
+    assert closed["/docs"].headers["www-authenticate"].startswith("Basic ")
     assert closed["/docs"].headers["x-request-id"] == body["request_id"]
 
 
