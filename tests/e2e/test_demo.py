@@ -130,13 +130,14 @@ def test_running_it_again_repeats_nothing(demo, endpoint, state):
 
 def test_what_was_serving_serves_again_after_the_sandbox_was_killed(endpoint, state):
     health = httpx.get(os.environ["AWS_ENDPOINT_URL"] + "/_sandbox/health").json()
+    headers = key()  # from the sandbox, which is about to be away
 
     os.kill(health["pid"], signal.SIGKILL)
 
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
-            answer = httpx.post(f"{endpoint}/predict", json=TEXT, headers=key())
+            answer = httpx.post(f"{endpoint}/predict", json=TEXT, headers=headers)
         except httpx.TransportError:
             time.sleep(1)
             continue
