@@ -9,7 +9,6 @@ measure there, for both.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -23,7 +22,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from bench import jobs, words
+from bench import jobs, traffic, words
 from bench.rows import Rows, read, snapshot
 from training import metrics
 from training.bundle import Classifier
@@ -36,7 +35,7 @@ RATE, BATCH, LENGTH, SEED = 2e-4, 8, 512, 42
 def main() -> int:
     """Print the table; 1 with --check when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=_source(), help="source of news")
+    parser.add_argument("--data", default=traffic.source(), help="source of news")
     parser.add_argument("--rows", type=int, default=300, help="training rows")
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
@@ -54,12 +53,6 @@ def main() -> int:
     reached = ratio >= GOAL and ours[1] >= peer[1] - LOSS
     print(f"ratio {ratio:.1f} (goal {GOAL}), accuracy {ours[1] - peer[1]:+.3f} (floor -{LOSS})")
     return 1 if asked.check and not reached else 0
-
-
-def _source() -> str:
-    """Real news where there are any, generated ones elsewhere."""
-    real = Path(os.environ.get("PERENNIAL_SHARED_DATA", "../shared/data")) / "ag_news"
-    return str(real) if real.is_dir() else "sample://news?rows=4000&seed=3"
 
 
 def _floor(folder: Path) -> float:

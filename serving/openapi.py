@@ -1,6 +1,6 @@
 """What /openapi.json says of the routes: shapes, headers, and every way to be refused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any
@@ -149,7 +149,7 @@ def answered(keys: Sequence[str], *, bulky: bool) -> dict[int | str, Schema]:
     }
 
 
-def finish(app: FastAPI, *, keys: bool, open_paths: Sequence[str]) -> None:
+def finish(app: FastAPI, *, keys: bool, open_paths: Collection[str]) -> None:
     """Say which routes need a key; that is the guard's doing, which FastAPI knows nothing of."""
     plain = app.openapi
 

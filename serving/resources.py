@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import psutil
 
+from serving.processes import cores
+
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
@@ -28,8 +30,7 @@ class Resources:
             # Of a process that was not here the last time all is new; one that ended takes with
             # it what it used since then.
             used = sum(seconds - self._busy.get(pid, 0.0) for pid, seconds in busy.items())
-            cores = len(os.sched_getaffinity(0))
-            self._percent = 100 * max(0.0, used) / (passed * cores)
+            self._percent = 100 * max(0.0, used) / (passed * cores())
             self._busy, self._at = busy, time.monotonic()
         return self._percent
 

@@ -11,13 +11,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving import contract, gauges, openapi, scrape
 from serving.contract import Refusal
 from serving.envelope import on_refusal, on_unexpected
+from serving.guard import PROBES
 from serving.pages import PATHS, Pages
 from serving.predictions import Handler, Predictions
 
 if TYPE_CHECKING:
     from serving.endpoint import Endpoint
-
-_OPEN = ("/health", "/health/live", "/ping")
 
 
 class Router:
@@ -75,7 +74,7 @@ def add(endpoint: "Endpoint") -> None:
             """Prometheus text."""
             return Response(endpoint.metrics.text(), media_type=scrape.KIND)
 
-    openapi.finish(app, keys=endpoint.settings.auth == "keys", open_paths=_OPEN)
+    openapi.finish(app, keys=endpoint.settings.auth == "keys", open_paths=PROBES)
 
 
 def _describe_predictions(endpoint: "Endpoint") -> None:
