@@ -118,7 +118,7 @@ def test_once_ends_when_every_text_was_sent(echo):
     found = load(server, seconds=30, connections=1, once=True)
 
     assert server.asked == 2
-    assert found["seconds"] < 5
+    assert found["seconds"] < 20
 
 
 def test_window_of_a_slow_server_ends_later(echo):

@@ -55,14 +55,15 @@ class Load:
             f"{self._deadline}Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
-    async def closed_loop(self, callers: int, seconds: float) -> Seen:
-        """So many callers, each asking again when it has its answer."""
+    async def closed_loop(self, callers: int, seconds: float, pause_s: float = 0) -> Seen:
+        """So many callers, each asking again when it has its answer, a pause after a refusal."""
         seen, end = Seen(), time.monotonic() + seconds
 
         async def ask() -> None:
             pair = await asyncio.open_connection(self._host, self._port)
             while time.monotonic() < end:
-                await self._exchange(pair, self.request(), seen)
+                if await self._exchange(pair, self.request(), seen) != 200:
+                    await asyncio.sleep(pause_s)
             pair[1].close()
 
         return await self._timed(seen, [ask() for _ in range(callers)])
@@ -89,13 +90,15 @@ class Load:
         seen.seconds = time.monotonic() - began
         return seen
 
-    async def _exchange(self, pair, request: bytes, seen: Seen) -> None:
+    async def _exchange(self, pair, request: bytes, seen: Seen) -> int:
         reader, writer = pair
         began = time.monotonic()
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
         await reader.readexactly(int(fields["content-length"]))
-        seen.add(int(head[9:12]), time.monotonic() - began)
+        status = int(head[9:12])
+        seen.add(status, time.monotonic() - began)
         if "retry-after" in fields:
             seen.hints.append(fields["retry-after"])
+        return status

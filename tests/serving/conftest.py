@@ -1,6 +1,7 @@
 """Real servers: `python -m serving.app` on a free port, ended with the test that started it."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ class Server:
     process: "subprocess.Popen[str]"
     url: str
     seen: list[int] = field(default_factory=list)
+    computed: Path | None = None  # a line for each text that a model process began
 
     def wait_ready(self) -> "Server":
         """Poll /health until 200 and keep each status that was seen on the way."""
@@ -44,7 +46,8 @@ class Server:
 
     def worker(self) -> psutil.Process:
         """The process that holds the model."""
-        return next(p for p in self.family() if "serving.worker" in " ".join(p.cmdline()))
+        names = {"serving.worker", "plugins.faulty_worker"}
+        return next(p for p in self.family() if names & set(p.cmdline()))
 
     def end(self) -> None:
         """Nothing of it is left, whatever the test has done to it."""
@@ -58,14 +61,14 @@ def start() -> Iterator[Callable[..., Server]]:
     """`start(MODEL_PATH=..., ...)` is a server process that all may call, perhaps not ready yet."""
     started: list[Server] = []
 
-    def run(*arguments: str, **variables: object) -> Server:
+    def run(*arguments: str, module: str = "serving.app", **variables: object) -> Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         open_to_all = {"AUTH": "off", "RATE_LIMIT_ENABLED": "false"}
         given = {"API_HOST": "127.0.0.1", "API_PORT": port, **open_to_all, **variables}
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving.app", *arguments],
+            [sys.executable, "-m", module, *arguments],
             env=keep | {name: str(value) for name, value in given.items()},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -94,15 +97,19 @@ def live(start: Callable[..., Server], served: Path, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="session")
-def bounded(start: Callable[..., Server], served: Path):
-    """A ready endpoint that is impatient, with a short queue."""
+def bounded(start: Callable[..., Server], served: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A ready endpoint that is impatient, with a short queue; it notes what it computes."""
+    folder = tmp_path_factory.mktemp("bounded") / "model"
     server = start(
-        MODEL_PATH=served,
+        module="plugins.counted_app",
+        PYTHONPATH=Path(__file__).parents[1],
+        MODEL_PATH=shutil.copytree(served, folder),
         HEAD_TIMEOUT_S=2,
         BODY_TIMEOUT_S=2,
         MAX_QUEUE=256,
         CACHE_ENABLED="false",
     )
+    server.computed = folder.with_name("computed")
     return server.wait_ready()
 
 

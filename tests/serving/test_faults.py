@@ -92,7 +92,7 @@ def test_a_process_that_stands_still_is_replaced_and_the_queue_answered(fresh):
     first, took, behind = live_pool.run(stand_still())
 
     assert (first.status, first.error) == (503, "failed")
-    assert 1 <= took < 3
+    assert 1 <= took < 15  # a deadline is after 30
     assert all(isinstance(one, Classified) for one in behind)
 
 

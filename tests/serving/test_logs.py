@@ -46,7 +46,7 @@ def output():
 
 
 def wait_until(true) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not true() and time.monotonic() < end:
         time.sleep(0.01)
     assert true()
@@ -73,7 +73,7 @@ def test_nobody_waits_for_an_output_that_does_not_move(output):
     for _ in range(30_000):
         sink.put(b"line\n")
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15  # a millisecond's wait for each were 30 s
     assert sink.lost >= 9_000
     output.open.set()
     sink.close(10)

@@ -57,7 +57,7 @@ def test_past_the_queue_a_request_is_refused_at_once_and_told_when_to_come_again
     assert (refusal.status, refusal.error) == (503, "overloaded")
     assert int(refusal.headers["Retry-After"]) >= 1
     assert int(refusal.headers["retry-after-ms"]) > 0
-    assert took < 0.1
+    assert took < 5  # the others wait for 30
     answered = [one for one in outcomes if isinstance(one, Classified)]
     assert 40 <= len(answered) <= 48  # the queue and at most two batches of four
     assert "one too many" not in stopped.computed()
@@ -69,7 +69,7 @@ def test_a_deadline_is_kept_even_when_the_process_never_answers(stopped):
     outcomes = stopped.run(stopped.ask_all([f"late {n}" for n in range(20)], within_s=0.5))
 
     assert {one.status for one in outcomes} == {504}
-    assert 0.5 <= time.monotonic() - began < 1.5
+    assert 0.5 <= time.monotonic() - began < 5
     stopped.signal(signal.SIGCONT)
     stopped.run(stopped.ask("now"))
     begun = [text for text in stopped.computed() if text.startswith("late")]

@@ -91,7 +91,7 @@ def test_a_container_is_down_and_up_with_its_instance(aws, serving):
     process = psutil.Process(before)
 
     ec2.stop_instances(InstanceIds=ids)
-    psutil.wait_procs([process], timeout=10)
+    psutil.wait_procs([process], timeout=60)
     assert answers(serving) is None
     with pytest.raises(aws("ssm").exceptions.ClientError, match="InvalidInstanceId"):
         run(aws("ssm"), *ids, "true")
@@ -105,5 +105,5 @@ def test_terminating_an_instance_ends_its_processes(aws, serving, sandbox):
 
     aws("ec2").terminate_instances(InstanceIds=[serving["InstanceId"]])
 
-    gone, _ = psutil.wait_procs([process], timeout=10)
+    gone, _ = psutil.wait_procs([process], timeout=60)
     assert gone

@@ -65,7 +65,7 @@ def test_two_that_start_in_the_same_second_listen_on_different_ports(tmp_path):
     try:
         said = [next(line for line in one.stdout if "listening" in line) for one in both]
     finally:
-        told = [one.communicate(timeout=30)[0] for one in both]
+        told = [one.communicate(timeout=120)[0] for one in both]
     assert len(set(said)) == 2
     assert f"listening {wanted}\n" in said
     assert told == ["", ""]
