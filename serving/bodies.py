@@ -1,17 +1,15 @@
 """From the bytes of a request to its JSON: how much is read, of which kind, and how strictly."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from starlette.types import Receive
 
 from serving.contract import Refusal
+from serving.headers import Headers
 
 JSON = "application/json"
-
-Headers = Mapping[bytes, bytes]
 
 
 async def read(receive: Receive, headers: Headers, limit: int) -> bytes:

@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import logs
 from serving.contract import Refusal, now
+from serving.headers import headers_of
 from serving.metrics import STAGES, Metrics
 
 logger = logging.getLogger(__name__)
 
-Headers = list[tuple[bytes, bytes]]
+Pairs = list[tuple[bytes, bytes]]
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:=@/+-]{0,127}")
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -28,22 +29,23 @@ PREDICTION_PATHS = {"/predict", "/predict/batch", "/invocations"}
 # Probes come every few seconds, and what they would say is logged when it changes.
 _QUIET = {"/health", "/ping", "/metrics"}
 _PAGES = {"/docs", "/redoc"}
-_SECURITY: Headers = [
+_JSON = b"application/json"
+_SECURITY: Pairs = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
-_NOTHING: Headers = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
+_NOTHING: Pairs = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")]
 # The pages of the documentation load their own script and style, and start them inline.
-_OWN: Headers = [
+_OWN: Pairs = [
     (
         b"content-security-policy",
         b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
         b" img-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'",
     )
 ]
-_TLS: Headers = [(b"strict-transport-security", b"max-age=31536000")]
+_TLS: Pairs = [(b"strict-transport-security", b"max-age=31536000")]
 
 
 class Envelope:
@@ -63,7 +65,7 @@ class Envelope:
         self._app = app
         self._metrics = metrics
         self._primary = primary
-        self._fixed: dict[tuple[str, str, bool, bool], tuple[Headers, bytes]] = {}
+        self._fixed: dict[tuple[str, str, bool, bool], tuple[Pairs, bytes]] = {}
         self._log = logs.sink()
         self._quiet = _QUIET if logger.getEffectiveLevel() > logging.DEBUG else set()
         self._logged = logger.isEnabledFor(logging.INFO)
@@ -73,11 +75,14 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id, timed = _asked(scope["headers"])
+        given = headers_of(scope)
+        request_id = _id(given.get(b"x-request-id", b""))
+        timed = given.get(b"x-server-timing") == b"1"
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["timings"] = {}
         status = 0
+        apart = "whole_answers" not in scope.get("extensions", ())
 
         async def sealed(message: Message) -> None:
             nonlocal status
@@ -86,12 +91,12 @@ class Envelope:
                 headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
                 if timed:
                     headers.append(_server_timing(state["timings"], time.perf_counter() - began))
-                fixed, rendered = self._headers(scope)
-                if "fixed_headers" in scope.get("extensions", ()):
-                    message["fixed"] = rendered  # serving.protocol writes them as they are
-                else:
-                    headers += fixed
                 message["headers"] = headers
+                fixed, message["fixed"] = self._headers(scope)
+                if apart:
+                    headers += fixed
+                    await _send_apart(send, message)
+                    return
             await send(message)
 
         try:
@@ -99,26 +104,27 @@ class Envelope:
         except Refusal as refusal:
             if status:
                 raise
-            await answer_refusal(scope, refusal)(scope, receive, sealed)
+            await _refuse(scope, refusal, sealed)
         except CancelledError:  # the server is ending and waits no longer
             if not status:
                 gone = Refusal(503, "draining", "This server has ended before the answer")
-                await answer_refusal(scope, gone)(scope, receive, sealed)
+                await _refuse(scope, gone, sealed)
             raise
         except Exception:
             logger.exception("request failed", extra={"fields": {"request_id": request_id}})
             if status:  # half an answer is out: cutting the connection is all that is left
                 raise
-            await answer_refusal(scope, _unexpected())(scope, receive, sealed)
+            await _refuse(scope, _unexpected(), sealed)
         finally:
             self._record(scope, state, status, time.perf_counter() - began)
 
-    def _headers(self, scope: Scope) -> tuple[Headers, bytes]:
+    def _headers(self, scope: Scope) -> tuple[Pairs, bytes]:
         """What every answer of a version carries, in pairs and as bytes."""
         state = scope["state"]
-        name, digest = self._primary()
         if "model_version" in state:
             name, digest = state["model_version"], state["bundle_digest"]
+        else:
+            name, digest = self._primary()
         key = (name, digest, scope["path"] in _PAGES, scope.get("scheme") == "https")
         if (fixed := self._fixed.get(key)) is None:
             version = [(b"x-model-version", name.encode())]
@@ -183,12 +189,37 @@ def error_body(error: str, message: str, request_id: str) -> bytes:
     return orjson.dumps(body)
 
 
-def answer_refusal(scope: Scope, refusal: Refusal) -> Response:
-    """The answer to a request that is refused; the log line and the count get its reason."""
+async def send_whole(
+    send: Send, status: int, kind: bytes, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """An answer in one message, its body beside its head: each layer handles one, not two."""
+    pairs = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": pairs, "body": body})
+
+
+async def _send_apart(send: Send, message: Message) -> None:
+    """The same as ASGI has it, for a server that is not ours."""
+    body = message.pop("body", None)
+    await send(message)
+    if body is not None:
+        await send({"type": "http.response.body", "body": body})
+
+
+def _refused(scope: Scope, refusal: Refusal) -> bytes:
+    """The body of a refusal; the log line and the count get its reason."""
     state = scope["state"]
     state["refused"] = refusal.error
-    content = error_body(refusal.error, refusal.message, state["request_id"])
-    headers = dict(refusal.headers)
+    return error_body(refusal.error, refusal.message, state["request_id"])
+
+
+async def _refuse(scope: Scope, refusal: Refusal, send: Send) -> None:
+    headers = [(k.lower().encode(), v.encode("latin-1")) for k, v in refusal.headers.items()]
+    await send_whole(send, refusal.status, _JSON, _refused(scope, refusal), headers)
+
+
+def answer_refusal(scope: Scope, refusal: Refusal) -> Response:
+    """The answer to a request that is refused within FastAPI."""
+    content, headers = _refused(scope, refusal), dict(refusal.headers)
     return Response(content, refusal.status, headers, media_type="application/json")
 
 
@@ -211,20 +242,12 @@ def _unexpected() -> Refusal:
     return Refusal(500, "internal_error", "The request could not be answered")
 
 
-def _asked(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, bool]:
-    """The caller's id when it can go into a header and a log as it is, and whether to tell times.
+def _id(given: bytes) -> str:
+    """The caller's id when it can go into a header and a log as it is, else one of ours.
 
     Of what a caller sends, only this id and a caller's configured name reach the log.
     """
-    request_id, timed = b"", False
-    for name, value in headers:
-        if name == b"x-request-id":
-            request_id = value
-        elif name == b"x-server-timing":
-            timed = value == b"1"
-    if _SANE_ID.fullmatch(request_id):
-        return request_id.decode(), timed
-    return f"{getrandbits(128):032x}", timed
+    return given.decode() if _SANE_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 def _server_timing(timings: Mapping[str, float], total: float) -> tuple[bytes, bytes]:

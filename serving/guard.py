@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.addresses import Addresses
 from serving.audit import audit_of
 from serving.contract import Refusal
+from serving.headers import Headers, headers_of
 from serving.keysource import keys_of
 from serving.limits import Rule, Rules, limits_of
 from serving.metrics import Metrics
@@ -33,7 +34,7 @@ _PATHS = frozenset(
 _PAGES = frozenset(PATHS) | {"/openapi.json"}
 _HOW = "send a key as X-API-Key or as Authorization: Bearer"
 
-Headers = list[tuple[bytes, bytes]]
+Pairs = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Guard:
             return
         caller, refusal = self._recognise(scope)
         scope["state"]["caller"] = caller
-        headers: Headers = []
+        headers: Pairs = []
         if self._limits:
             name = f"caller:{caller.id}" if caller.id else f"address:{caller.address}"
             taken = await self._limits.take(name, self._rules[caller.kind])
@@ -115,7 +116,7 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _pass_on(
-        self, scope: Scope, receive: Receive, send: Send, headers: Headers, refusal: Refusal | None
+        self, scope: Scope, receive: Receive, send: Send, headers: Pairs, refusal: Refusal | None
     ) -> None:
         status, error = 0, ""
         digest = hashlib.sha256()
@@ -149,14 +150,15 @@ class Guard:
 
     def _recognise(self, scope: Scope) -> tuple[Caller, Refusal | None]:
         page = scope["path"] in _PAGES and scope["method"] == "GET"
-        presented, forwarded = _told(scope["headers"], basic=page)
-        peer = scope["client"]
+        headers, peer = headers_of(scope), scope["client"]
+        forwarded = headers.get(b"x-forwarded-for", b"")
         address = self._addresses.caller(peer[0] if peer else "", forwarded)
         if not self._needs_key:
             return Caller("", "anonymous", address), None
         stranger = Caller("", "stranger", address)
         if self._keys is None:
             return stranger, Refusal(404, "not_found", "Not offered beside SageMaker's own paths")
+        presented = _presented(headers, basic=page)
         if not presented:
             return stranger, _unauthorized(f"This endpoint needs a key: {_HOW}", page)
         stored = self._keys.find(presented)
@@ -191,22 +193,15 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
     raise Refusal(404, "not_found", "Nothing is served here")
 
 
-def _told(headers: Headers, *, basic: bool) -> tuple[bytes, bytes]:
-    """The key that was sent, where `basic` also as a password, and all of X-Forwarded-For."""
-    presented, forwarded = b"", b""
-    for name, value in headers:
-        if name == b"x-api-key":
-            presented = value
-        elif name == b"authorization" and not presented:
-            scheme, _, rest = value.partition(b" ")
-            kind = scheme.lower()
-            if kind == b"bearer":
-                presented = rest.strip()
-            elif basic and kind == b"basic":
-                presented = _password(rest)
-        elif name == b"x-forwarded-for":
-            forwarded = forwarded + b"," + value if forwarded else value
-    return presented, forwarded
+def _presented(headers: Headers, *, basic: bool) -> bytes:
+    """The key that was sent, where `basic` also as a password."""
+    if key := headers.get(b"x-api-key"):
+        return key
+    scheme, _, rest = headers.get(b"authorization", b"").partition(b" ")
+    kind = scheme.lower()
+    if kind == b"bearer":
+        return rest.strip()
+    return _password(rest) if basic and kind == b"basic" else b""
 
 
 def _password(credentials: bytes) -> bytes:

@@ -1,17 +1,20 @@
 """Requests for predictions as plain ASGI: what is asked, of which version, and the answer."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from serving import bodies, bulk, contract
-from serving.bodies import JSON, Headers
+from serving.bodies import JSON
 from serving.bulk import Bulk
 from serving.cache import Cache
 from serving.contract import Answer, Ask, DataRequest, Refusal, TextRequest
+from serving.envelope import send_whole
+from serving.headers import Headers, headers_of
 
 if TYPE_CHECKING:
     from serving.settings import ServingSettings
@@ -20,7 +23,13 @@ if TYPE_CHECKING:
 Choose = Callable[[str | None, str | None], "Version"]
 Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# What was asked, and the texts of it as the model gets them.
+Asked = tuple[Ask, list[str]]
+
+_ANY = tuple(contract.SHAPES)
 _MAX_KEY = 256
+# Bodies that are known again, and how large such a one is at most.
+_KEPT, _KEPT_BYTES = 1000, 8192
 
 
 class Predictions:
@@ -40,20 +49,23 @@ class Predictions:
         self._admit = admit
         self._choose = choose
         self._confident = confident
-        self.cache = (
-            Cache(settings.cache_max_size, settings.cache_ttl_s) if settings.cache_enabled else None
-        )
+        self.cache: Cache | None = None
+        self._read = self._parsed
+        if settings.cache_enabled:
+            self.cache = Cache(settings.cache_max_size, settings.cache_ttl_s)
+            # The same bytes are the same request: who asks again is not read and checked again.
+            self._read = lru_cache(_KEPT)(self._parsed)
 
-    def of(self, keys: Sequence[str]) -> Handler:
+    def of(self, keys: tuple[str, ...]) -> Handler:
         """The handler of a route that takes JSON with one of these keys."""
 
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             began = time.monotonic()
             self._admit()
-            headers = dict(scope["headers"])
+            headers = headers_of(scope)
             bodies.kind_of(headers)
-            ask = await self._ask(receive, headers, keys)
-            await self._answer_ask(scope, send, ask, headers, began)
+            asked = await self._asked(receive, headers, keys)
+            await self._answer(scope, send, asked, headers, began)
 
         return handle
 
@@ -61,12 +73,12 @@ class Predictions:
         """The route that SageMaker calls: any shape of JSON, JSON lines or CSV."""
         began = time.monotonic()
         self._admit()
-        headers = dict(scope["headers"])
+        headers = headers_of(scope)
         kind = bodies.kind_of(headers, bulk.KINDS)
         wanted = bulk.accepted(headers.get(b"accept"), kind)
         if kind == wanted == JSON:
-            ask = await self._ask(receive, headers, tuple(contract.SHAPES))
-            await self._answer_ask(scope, send, ask, headers, began)
+            one = await self._asked(receive, headers, _ANY)
+            await self._answer(scope, send, one, headers, began)
             return
         asked = await self._bulk(receive, headers, kind)
         version, answers, extra = await self._classify(
@@ -77,27 +89,29 @@ class Predictions:
         body = bulk.write(wanted, answers, asked, labels, version.name, seconds)
         if any(answer.truncated for answer in answers):
             extra.append((b"x-truncated", b"true"))
-        await _send(send, body, wanted, extra)
+        await send_whole(send, 200, wanted.encode(), body, extra)
 
-    async def _ask(self, receive: Receive, headers: Headers, keys: Sequence[str]) -> Ask:
+    async def _asked(self, receive: Receive, headers: Headers, keys: tuple[str, ...]) -> Asked:
         body = await bodies.read(receive, headers, self._settings.max_body_bytes)
-        return contract.ask_of(bodies.parse(body), keys)
+        return self._read(body, keys) if len(body) <= _KEPT_BYTES else self._parsed(body, keys)
+
+    def _parsed(self, body: bytes, keys: tuple[str, ...]) -> Asked:
+        ask = contract.ask_of(bodies.parse(body), keys)
+        return ask, contract.texts_of(ask, self._settings.max_chars, self._settings.max_texts)
 
     async def _bulk(self, receive: Receive, headers: Headers, kind: str) -> Bulk:
         settings = self._settings
         if kind == JSON:
-            ask = await self._ask(receive, headers, tuple(contract.SHAPES))
-            texts = contract.texts_of(ask, settings.max_chars, settings.max_texts)
+            ask, texts = await self._asked(receive, headers, _ANY)
             as_data = (isinstance(ask, DataRequest),) * len(texts)
             return Bulk(texts, bulk.version_of(ask), as_data)
         body = await bodies.read(receive, headers, settings.max_body_bytes)
         return bulk.read(body, kind, settings.max_chars, settings.max_texts)
 
-    async def _answer_ask(
-        self, scope: Scope, send: Send, ask: Ask, headers: Headers, began: float
+    async def _answer(
+        self, scope: Scope, send: Send, asked: Asked, headers: Headers, began: float
     ) -> None:
-        settings = self._settings
-        texts = contract.texts_of(ask, settings.max_chars, settings.max_texts)
+        ask, texts = asked
         version, answers, extra = await self._classify(
             scope, headers, texts, bulk.version_of(ask), began
         )
@@ -110,7 +124,7 @@ class Predictions:
             body = contract.text_answer(answers[0], version.name, time.monotonic() - began)
         else:
             body = contract.texts_answer(answers, version.name, time.monotonic() - began)
-        await _send(send, orjson.dumps(body), JSON, extra)
+        await send_whole(send, 200, b"application/json", orjson.dumps(body), extra)
 
     async def _classify(
         self, scope: Scope, headers: Headers, texts: list[str], wanted: str | None, began: float
@@ -120,8 +134,9 @@ class Predictions:
         version = self._choose(wanted, _routing_key(headers))
         scope["state"].update(model_version=version.name, bundle_digest=version.digest)
         known = self.cache.get(version.digest, texts) if self.cache else [None] * len(texts)
-        missing = [text for text, answer in zip(texts, known, strict=True) if answer is None]
-        if missing:
+        missing: list[str] = []
+        if not all(known):
+            missing = [text for text, answer in zip(texts, known, strict=True) if answer is None]
             computed = await _compute(scope, version, missing, deadline)
             if self.cache:
                 self.cache.put(version.digest, missing, computed)
@@ -171,13 +186,3 @@ def _routing_key(headers: Headers) -> str | None:
     if not 1 <= len(given) <= _MAX_KEY:
         contract.invalid(f"X-Routing-Key must hold 1 to {_MAX_KEY} characters")
     return given.decode("latin-1")
-
-
-async def _send(send: Send, body: bytes, kind: str, extra: list[tuple[bytes, bytes]]) -> None:
-    headers = [
-        (b"content-type", kind.encode()),
-        (b"content-length", b"%d" % len(body)),
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

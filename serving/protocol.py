@@ -32,7 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waits: Phase | None = Phase.HEAD
         self._head_bytes = 0
         self._deaf = False
-        self._extensions = {"connection": transport, "fixed_headers": True}
+        self._extensions = {"connection": transport, "whole_answers": True}
         self.shared.opened(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:

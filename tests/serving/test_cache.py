@@ -34,6 +34,15 @@ def test_an_answer_is_forgotten_after_its_time():
     assert cache.get("one", ["a"]) == [None]
 
 
+def test_what_was_computed_anew_is_known_as_long_as_what_is_new():
+    cache = Cache(max_size=1, ttl_s=0.05)
+    cache.put("one", ["a"], [answer("A")])
+    time.sleep(0.06)
+    cache.put("one", ["a"], [answer("B")])
+
+    assert cache.get("one", ["a"]) == [answer("B")]
+
+
 def test_the_second_time_a_text_is_a_hit_with_the_same_answer(client):
     asked = {"text": "a text that nobody asked before"}
 

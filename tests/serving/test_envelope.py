@@ -5,7 +5,7 @@ import re
 import pytest
 
 from serving.contract import Refusal
-from serving.envelope import Envelope
+from serving.envelope import Envelope, send_whole
 from serving.metrics import Metrics
 
 
@@ -132,9 +132,20 @@ def test_a_server_that_writes_ready_made_headers_gets_the_same_ones(ask):
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/predict", "scheme": "http"}
-    scope |= {"headers": [], "extensions": {"fixed_headers": True}}
+    scope |= {"headers": [], "extensions": {"whole_answers": True}}
     asyncio.run(Envelope(fine, Metrics(), lambda: ("v1", "abc"))(scope, None, send))
 
     lines = sent[0]["fixed"].split(b"\r\n")[:-1]
     ready = dict(line.split(b": ", 1) for line in lines)
     assert ready == {name: value for name, value in plain.items() if name != b"x-request-id"}
+
+
+def test_a_whole_answer_comes_apart_for_a_server_that_is_not_ours(ask):
+    async def whole(scope, receive, send):
+        await send_whole(send, 200, b"text/plain", b"all of it")
+
+    status, headers, body = ask(whole)
+
+    assert (status, body) == (200, b"all of it")
+    assert headers[b"content-length"] == b"9"
+    assert headers[b"x-model-version"] == b"v1"

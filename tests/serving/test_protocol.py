@@ -141,6 +141,16 @@ def test_a_body_shorter_than_declared_is_answered_when_the_caller_hangs_up(conne
     assert all_of(caller) == b""
 
 
+def test_a_refused_head_request_is_told_the_length_and_sent_no_body(connect):
+    caller = connect(b"HEAD /busy HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+    head, _, body = all_of(caller).partition(b"\r\n\r\n")
+
+    assert status(head) == 503
+    assert int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]) > 0
+    assert body == b""
+
+
 def test_pipelined_requests_are_answered_in_their_order(connect):
     caller = connect(
         b"".join(POST + b"Content-Length: %d\r\n\r\n%b" % (n, b"x" * n) for n in (3, 1, 2))
