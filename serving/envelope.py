@@ -247,7 +247,9 @@ def _id(given: bytes) -> str:
 
     Of what a caller sends, only this id and a caller's configured name reach the log.
     """
-    return given.decode() if _SANE_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+    if given and _SANE_ID.fullmatch(given):
+        return given.decode()
+    return getrandbits(128).to_bytes(16).hex()
 
 
 def _server_timing(timings: Mapping[str, float], total: float) -> tuple[bytes, bytes]:
