@@ -6,6 +6,9 @@ from typing import Literal
 Kind = Literal["training", "processing"]
 Found = Literal["new", "running", "completed"]
 
+MARK = "INPUTS_DIGEST"  # in the job's environment: all its inputs, for whoever finds the job
+PROVISIONING_S = 1800  # what SageMaker may need to find a machine and fetch the image
+
 
 @dataclass(frozen=True, slots=True)
 class Workplace:

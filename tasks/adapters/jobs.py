@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from tasks.adapters.submissions import MARK, PROVISIONING_S, submit
 from tasks.errors import Conflict, JobFailed, WaitTimeout
-from tasks.requests import Found, Kind, ProcessingRequest, Started, TrainingRequest
+from tasks.requests import (
+    MARK,
+    PROVISIONING_S,
+    Found,
+    Kind,
+    ProcessingRequest,
+    Started,
+    TrainingRequest,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker import SageMakerClient
@@ -135,8 +142,11 @@ def failure(kind: Kind, status: Status, where: str, last_lines: list[str]) -> Jo
 
 def _create(sagemaker: "SageMakerClient", request: Request, kind: Kind, name: str) -> bool:
     """Create the job; True when it turns out to be there already, with the same inputs."""
+    # It imports the SDK, which takes seconds: a flow that makes no job does without.
+    from tasks.adapters import submissions
+
     try:
-        submit(request, name)
+        submissions.submit(request, name)
     except ClientError as error:
         if error.operation_name.startswith("Describe"):
             return False  # the SDK reads what it has made; that read is for `wait` to repeat

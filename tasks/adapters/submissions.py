@@ -1,14 +1,11 @@
-"""Jobs as the SageMaker SDK takes them. Importing the SDK takes seconds: only `jobs` does it."""
+"""Jobs as the SageMaker SDK takes them."""
 
 from typing import Any
 
 from sagemaker.core.resources import ProcessingJob, TrainingJob
 from sagemaker.core.shapes import shapes
 
-from tasks.requests import ProcessingRequest, TrainingRequest
-
-MARK = "INPUTS_DIGEST"  # in the job's environment: all its inputs, for whoever finds the job
-PROVISIONING_S = 1800  # what SageMaker may need to find a machine and fetch the image
+from tasks.requests import MARK, PROVISIONING_S, ProcessingRequest, TrainingRequest
 
 _CONTAINER = "/opt/ml/processing"
 _VOLUME_GB = 30
