@@ -23,6 +23,7 @@ from safetensors.numpy import save
 from training import engine
 from training.data import Examples
 from training.engine import BLOB, GRAPH, GRAPH_WEIGHTS, GraphEngine, TorchEngine
+from training.first_token import only_first_token
 from training.formats import Engine
 from training.tokens import padded
 
@@ -78,20 +79,11 @@ def build(model: Any, learned: Examples, held_out: Examples, max_length: int) ->
 
 def quantised(model: Any, rows: Sequence[Sequence[int]]) -> tuple[bytes, bytes]:
     """Graph and weights in int8, calibrated on rows spread evenly; same model, same bytes."""
-    import torch
-
     openvino = engine.library()
     import nncf
 
     pad_id = model.config.pad_token_id or 0
-    example = {name: torch.from_numpy(v) for name, v in padded([[1] * 9, [1] * 7], pad_id).items()}
-    shapes = [(name, [-1, -1], openvino.Type.i64) for name in example]
-    with torch.no_grad(), warnings.catch_warnings():
-        # Tracing a library's model warns of its Python branches; the answers are compared below.
-        warnings.simplefilter("ignore")
-        graph = openvino.convert_model(
-            _logits_of(model.eval()), example_input=example, input=shapes
-        )
+    graph = converted(model, pad_id)
     sample = [rows[at][:_CALIBRATION_TOKENS] for at in _spread(len(rows), _CALIBRATION_ROWS)]
     with redirect_stdout(StringIO()):  # progress bars
         graph = nncf.quantize(
@@ -100,6 +92,7 @@ def quantised(model: Any, rows: Sequence[Sequence[int]]) -> tuple[bytes, bytes]:
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(sample),
         )
+    only_first_token(graph)
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / GRAPH
         openvino.save_model(graph, file, compress_to_fp16=False)
@@ -107,6 +100,19 @@ def quantised(model: Any, rows: Sequence[Sequence[int]]) -> tuple[bytes, bytes]:
         # The converter counts its names up over the life of the process.
         text = _LAYER_NAME.sub(rb'\1"n\2"', file.read_bytes())
         return _NET_NAME.sub(b'<net name="engine"', text), save({BLOB: blob})
+
+
+def converted(model: Any, pad_id: int) -> Any:
+    """The model as OpenVINO's graph, in full precision."""
+    import torch
+
+    openvino = engine.library()
+    example = {name: torch.from_numpy(v) for name, v in padded([[1] * 9, [1] * 7], pad_id).items()}
+    shapes = [(name, [-1, -1], openvino.Type.i64) for name in example]
+    with torch.no_grad(), warnings.catch_warnings():
+        # Tracing a library's model warns of its Python branches; the answers are compared later.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(_logits_of(model.eval()), example_input=example, input=shapes)
 
 
 def compare(
