@@ -15,7 +15,7 @@ from serving.contract import SHAPES
 CONFIG = """
 seed = 7
 [generation]
-max-examples = 15
+max-examples = 8
 database = "none"
 no-shrink = true
 # A header that nobody knows is no mistake of the caller's, in HTTP.
@@ -44,7 +44,7 @@ def test_requests_made_from_the_document_are_answered_as_it_says(live, document,
     ran = subprocess.run(
         [
             *(Path(sys.executable).with_name("schemathesis"), "--no-color", "run"),
-            *("openapi.json", "--url", live.url, "--max-time", "15"),
+            *("openapi.json", "--url", live.url),
         ],
         cwd=tmp_path,
         capture_output=True,
