@@ -16,7 +16,6 @@ from training.formats import Epoch, EpochLine, Progress
 from training.processes import Process
 from training.steps import Learner
 
-_PATIENCE = 2
 _SAY_EVERY_S = 2.0
 _STOPPED = 128 + signal.SIGTERM
 
@@ -37,9 +36,9 @@ class Position:
         return max(self.curve, key=lambda score: (score.macro_f1, score.accuracy))
 
     @property
-    def stale(self) -> bool:
-        """No epoch of the last two was better than the best one before."""
-        return bool(self.curve) and len(self.curve) - self.best.epoch >= _PATIENCE
+    def since_best(self) -> int:
+        """Epochs since the best one."""
+        return len(self.curve) - self.best.epoch if self.curve else 0
 
 
 def steps_per_epoch(rows: int, options: Hyperparameters, process: Process) -> int:
@@ -65,6 +64,8 @@ class Loop:
         self._on_epoch = on_epoch
         self._in_epoch = steps_per_epoch(len(train), options, process)
         self.steps = self._in_epoch * options.num_train_epochs
+        # A falling rate gains most in its last epochs: half of the plan is given a chance to.
+        self._patience = max(2, options.num_train_epochs // 2)
         self.position = Position()
         self._best: Weights | None = None
         self._stop = False
@@ -77,8 +78,8 @@ class Loop:
             self._learner.start()
             self._began, self._first_step = time.monotonic(), self.position.step
             while len(self.position.curve) < self._options.num_train_epochs:
-                if self._process.agree(int(self.position.stale)):
-                    self._say(f"early stop: no better epoch in the last {_PATIENCE}")
+                if self._process.agree(int(self.position.since_best >= self._patience)):
+                    self._say(f"early stop: no better epoch in the last {self._patience}")
                     break
                 self._epoch()
         if self._best is not None:

@@ -1,6 +1,9 @@
 """One step of learning: loss, gradients, update, whatever the processor."""
 
 import math
+import re
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +19,11 @@ from training.tokens import pad
 _WARMUP_SHARE = 0.1
 _CLIP = 1.0
 _VALIDATION_BATCH = 64
+# What the lowest layer learns at, as a share of the head's rate. Lower layers know the language and
+# the head knows nothing: at one rate for all, either they forget or it does not learn.
+_LOWEST = 0.1
+# How transformers' encoders number their layers in the names of weights.
+_LAYER = re.compile(r"\.layers?\.(\d+)\.")
 
 
 class Learner:
@@ -54,7 +62,7 @@ class Learner:
         """The loss of the batch, before the model was moved against it."""
         self._model.train()
         for group in self._optimizer.param_groups:
-            group["lr"] = self._options.learning_rate * self._factor(step)
+            group["lr"] = self._options.learning_rate * group["share"] * self._factor(step)
         loss = self._gradients(examples, batch, step)
         if not math.isfinite(loss):
             raise TrainingError(
@@ -171,9 +179,28 @@ def _out_of_memory(error: RuntimeError) -> bool:
 
 def _optimizer(model: Any, options: Hyperparameters) -> torch.optim.AdamW:
     """AdamW that decays matrices only: biases and norms have no reason to be small."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in weights if w.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+    groups: dict[tuple[float, float], list[Any]] = defaultdict(list)
+    weights = [(name, w) for name, w in model.named_parameters() if w.requires_grad]
+    shares = rate_shares([name for name, _ in weights])
+    for name, weight in weights:
+        groups[shares[name], options.weight_decay if weight.ndim > 1 else 0.0].append(weight)
+    return torch.optim.AdamW(
+        [
+            {"params": group, "share": share, "weight_decay": decay}
+            for (share, decay), group in groups.items()
+        ],
+        lr=options.learning_rate,
+        fused=True,
+    )
+
+
+def rate_shares(names: Sequence[str]) -> dict[str, float]:
+    """For each weight its share of the learning rate, falling evenly from the head downwards.
+
+    Layer-wise decay as in ELECTRA (arXiv:2003.10555) and Sun et al. (arXiv:1905.05583).
+    """
+    numbers = {name: int(found[1]) for name in names if (found := _LAYER.search(name))}
+    layers = max(numbers.values(), default=-1) + 1
+    below = {name: layers for name in names if ".embeddings." in name}
+    below |= {name: layers - 1 - number for name, number in numbers.items()}
+    return {name: _LOWEST ** (below.get(name, 0) / max(1, layers)) for name in names}

@@ -1,11 +1,12 @@
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from training import base as base_model
 from training.container import Hyperparameters
 from training.data import Examples
 from training.processes import Precision, Process
-from training.steps import Learner
+from training.steps import Learner, rate_shares
 
 ROWS = Examples(
     ids=[[2, *range(5, 5 + length), 3] for length in (4, 9, 3, 7, 5, 8, 6, 2)],
@@ -96,3 +97,23 @@ def test_gradients_of_the_parts_add_up_to_those_of_the_batch(base):
 
     for one, three in zip(*found, strict=True):
         assert torch.allclose(one, three, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
+def test_the_learning_rate_falls_evenly_from_the_head_to_the_embeddings(kind):
+    config = AutoConfig.for_model(kind, vocab_size=32)
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+
+    shares = rate_shares([name for name, _ in model.named_parameters()])
+
+    layers = config.num_hidden_layers
+    falling = [0.1 ** (below / layers) for below in range(layers + 1)]
+    assert sorted(set(shares.values()), reverse=True) == pytest.approx(falling)
+    head = [name for name in shares if "classifier" in name or "pooler" in name]
+    assert {shares[name] for name in head} == {1.0}
+    assert {share for name, share in shares.items() if ".embeddings." in name} == {falling[-1]}
+
+
+def test_a_model_without_numbered_layers_learns_at_one_rate():
+    assert rate_shares(["encoder.weight", "head.bias"]) == {"encoder.weight": 1, "head.bias": 1}
