@@ -3,6 +3,8 @@
 Both are loaded by the code that serves and take turns with one large matrix product. The share of
 the limit counts operations for real tokens only, padding is none, per second that the process had
 of a core, and the product runs after each batch: what else the machine does takes from both alike.
+They are the operations of the model: those of the last layer count for tokens, too, for which the
+int8 engine has no need of them (`training/first_token.py`).
 
 The ratio of the two is per second of a core too: OMP_WAIT_POLICY=PASSIVE is fair to torch, whose
 threads otherwise spin while they wait.
