@@ -31,7 +31,7 @@ def killed_at(step, version, monkeypatch):
 def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
     shelf, callers, monkeypatch
 ):
-    first, second = shelf.version(seed=1), shelf.version(seed=2)
+    first, second = (shelf.version(seed=seed, engine="openvino-int8") for seed in (1, 2))
     deploy("news", first)
     stack = f"perennial-{shelf.environment}-news-ec2"
     out = stacks.outputs(aws.client("cloudformation"), stack)

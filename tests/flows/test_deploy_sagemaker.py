@@ -23,7 +23,8 @@ def invoke(shelf):
 def test_second_release_replaces_the_first_and_a_silent_rollback_is_a_failure(
     shelf, sandbox, callers
 ):
-    first, second, third = (shelf.version(seed=seed) for seed in (1, 2, 3))
+    versions = (shelf.version(seed=seed, engine="openvino-int8") for seed in (1, 2, 3))
+    first, second, third = versions
     sandbox.clear_calls()
 
     deploy("news", first, PLAN)

@@ -26,13 +26,22 @@ class Shelf:
     mlflow: str
     make_tar: Callable[..., Path]
 
-    def version(self, seed: int = 0, outcome: str = "PASS", archive: bytes | None = None) -> str:
-        """Upload, register and judge a version; another seed is another model."""
+    def version(
+        self,
+        seed: int = 0,
+        outcome: str = "PASS",
+        archive: bytes | None = None,
+        engine: str = "torch",
+    ) -> str:
+        """Upload, register and judge a version; another seed is another model.
+
+        One that is really served is better openvino-int8: its servers start without torch.
+        """
         from tasks.adapters import aws, registry, verdicts
         from tasks.records import ModelVersion, Outcome, Verdict
 
         job = f"{self.environment}-job-{seed}"
-        tar = self.make_tar(seed=seed)
+        tar = self.make_tar(seed=seed, engine=engine)
         digest = self.digest(tar)
         key = f"training/{job}/output/model.tar.gz"
         s3 = aws.client("s3")

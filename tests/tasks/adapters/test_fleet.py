@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from plugins.bundles import make_tar
 
 from deployments.callers import Callers
 from tasks.adapters import aws, commands, fleet, probes
@@ -37,11 +38,12 @@ def place(sandbox):
 
 
 @pytest.fixture(scope="module")
-def wanted(place, tiny_bundle, tiny_model_tar):
+def wanted(place, tiny_bundle, tmp_path_factory):
     def make(version, archive=None):
-        folder = tiny_bundle(seed=int(version))
+        folder = tiny_bundle(seed=int(version), engine="openvino-int8")
         digest = BundleManifest.model_validate_json((folder / "manifest.json").read_bytes()).digest
-        body = archive or tiny_model_tar(seed=int(version)).read_bytes()
+        tar = make_tar(folder, tmp_path_factory.mktemp("archive") / "model.tar.gz")
+        body = archive or tar.read_bytes()
         aws.client("s3").put_object(Bucket=BUCKET, Key=f"{version}/model.tar.gz", Body=body)
         return Served(version, f"s3://{BUCKET}/{version}/model.tar.gz", digest, "ec2")
 
