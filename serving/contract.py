@@ -18,8 +18,9 @@ TOP = 3
 # reviews are full of it.
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 _CONTROL = re.compile(f"[{_CONTROLS}]")
-# The same in the words of JSON schema: no control character, and one letter at least.
-FIT = rf"^[^{_CONTROLS}]*[^{_CONTROLS}\s][^{_CONTROLS}]*$"
+# The same in the words of JSON schema: no control character, and one letter at least. U+0085 is
+# a space to Python, but not in the regular expressions of other languages.
+FIT = rf"^[^{_CONTROLS}]*[^{_CONTROLS}\s\x85][^{_CONTROLS}]*$"
 
 
 class Refusal(Exception):

@@ -1,5 +1,7 @@
 import json
+import sys
 
+import jsonschema_rs  # what schemathesis validates with: not Python's regular expressions
 import pytest
 
 from serving import bodies, contract
@@ -102,3 +104,11 @@ def test_a_refusal_says_what_is_wrong_in_our_words(body, message):
 def test_a_timestamp_is_utc_to_the_second():
     assert len(contract.now()) == len("2024-01-15T10:30:00Z")
     assert contract.now().endswith("Z")
+
+
+def test_the_document_knows_every_space_that_makes_a_text_empty():
+    said = jsonschema_rs.validator_for({"type": "string", "pattern": contract.FIT})
+    spaces = [found for at in range(sys.maxunicode) if (found := chr(at)).isspace()]
+
+    assert [f"U+{ord(space):04X}" for space in spaces if said.is_valid(space)] == []
+    assert said.is_valid("a")
