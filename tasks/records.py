@@ -154,3 +154,19 @@ class Answer:
     body: str
     version: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What one version answered in a span of time; None where nothing was measured.
+
+    `errors` are 5xx answers, `slow` those that took longer than the rollout allows.
+    """
+
+    version: str
+    requests: int
+    errors: int
+    slow: int
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
