@@ -55,7 +55,7 @@ def deploy(
     title = f"{classifier} version {wanted.version} serves on {place.target}"
     if decisions.record_released(place, release, wanted, why):
         alerts.notify(place.topic_arn, title, told["address"])
-    alerts.publish_table(f"deploy-{classifier}", title, told)
+    alerts.publish_steps(f"deploy-{classifier}", title, told)
     return wanted
 
 

@@ -25,32 +25,33 @@ def notify(topic_arn: str, subject: str, message: str) -> bool:
 
 
 @task(cache_policy=NO_CACHE)
-def publish_table(key: str, title: str, rows: dict[str, str]) -> None:
-    """Show what happened as a two-column table in Prefect; the newest run's is on top."""
-    lines = [
-        f"| {name} | {' '.join(told.split()).replace('|', '/')} |" for name, told in rows.items()
-    ]
-    table = "\n".join(["| step | what happened |", "|---|---|", *lines])
-    create_markdown_artifact(key=key, markdown=f"# {title}\n\n{table}\n", description=title)
+def publish_steps(key: str, title: str, rows: dict[str, str]) -> None:
+    """Show what happened, step by step, in Prefect; the newest run's is on top.
+
+    A list, as Prefect never breaks the lines of a table and would cut a long reason off.
+    """
+    lines = [f"- **{name}**: {' '.join(told.split())}" for name, told in rows.items()]
+    listed = "\n".join(lines)
+    create_markdown_artifact(key=key, markdown=f"# {title}\n\n{listed}\n", description=title)
 
 
 def tell_failure(place: Place, wanted: Served, told: dict[str, str], reason: str) -> None:
-    """One message and one table for a release that failed."""
+    """One message and one page for a release that failed."""
     title = f"Release of {place.classifier} version {wanted.version} did not complete"
-    publish_table(f"deploy-{place.classifier}", title, {**told, "failed": reason})
+    publish_steps(f"deploy-{place.classifier}", title, {**told, "failed": reason})
     notify(place.topic_arn, title, reason)
 
 
 def publish_pipeline(
     snapshot: Snapshot, version: ModelVersion, verdict: Verdict, address: str, mlflow_uri: str
 ) -> None:
-    """The whole way of a version in one table."""
+    """The whole way of a version on one page."""
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
     # Without its query MLflow shows the half of its pages that is about chat agents.
     page = f"#/models/{version.name}/versions/{version.version}?workflowType=machine_learning"
     model = f"{mlflow_uri.rstrip('/')}/{page}"
     numbers = {name: f"{value:.4g}" for name, value in verdict.numbers.items()}
-    publish_table(
+    publish_steps(
         f"pipeline-{snapshot.classifier}",
         f"{snapshot.classifier} version {version.version} serves",
         {
