@@ -6,7 +6,7 @@ from prefect.runtime import flow_run
 
 from tasks.adapters import aws, ledger
 from tasks.policy import releases
-from tasks.records import Place, Release, Served
+from tasks.records import Entry, Place, Release, Served
 from tasks.retries import live
 
 
@@ -36,7 +36,7 @@ def record_released(place: Place, release: Release, wanted: Served, why: str) ->
 def append(
     place: Place, action: str, op_id: str, wanted: Served, reason: str, evidence: dict[str, str]
 ) -> tuple[ledger.Record, bool]:
-    entry = ledger.Entry(
+    entry = Entry(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         actor=holder(),
         action=action,
@@ -44,7 +44,12 @@ def append(
         version=wanted.version,
         reason=reason,
         op_id=op_id,
-        evidence={"bundle": wanted.bundle_digest, "target": wanted.target, **evidence},
+        evidence={
+            "bundle": wanted.bundle_digest,
+            "uri": wanted.bundle_uri,
+            "target": wanted.target,
+            **evidence,
+        },
     )
     folder = f"{place.releases}/ledger"
     record = ledger.append(aws.client("s3"), place.models_bucket, folder, entry)

@@ -1,6 +1,6 @@
 """Frozen values that travel between tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -89,7 +89,10 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The journal of one classifier in one environment; `etag` guards the next write."""
+    """The journal of one classifier in one environment; `etag` guards the next write.
+
+    `until` is the holder's lease: ISO time in UTC by when it writes again, empty in old journals.
+    """
 
     generation: int
     state: str
@@ -100,6 +103,22 @@ class Release:
     etag: str
     holder: str = ""
     reason: str = ""
+    until: str = ""
+    going_back: bool = False  # to a version that was champion before: finished, never undone
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decision: who, what, why, with which evidence. `op_id` and `action` make it unique."""
+
+    at: str
+    actor: str
+    action: str
+    classifier: str
+    version: str
+    reason: str
+    op_id: str
+    evidence: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from tasks.errors import Conflict
+from tasks.records import Entry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -16,20 +17,6 @@ FIRST = "0" * 64
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _ATTEMPTS = 50
 _LOOK_BACK = 50  # a step is repeated soon after it was done
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A decision: who, what, why, with which evidence. `op_id` and `action` make it unique."""
-
-    at: str
-    actor: str
-    action: str
-    classifier: str
-    version: str
-    reason: str
-    op_id: str
-    evidence: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

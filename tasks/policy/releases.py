@@ -39,37 +39,70 @@ def operation(classifier: str, environment: str, wanted: Served, replaces: int) 
 
 
 def claimed(
-    before: Release | None, classifier: str, environment: str, wanted: Served, holder: str
+    before: Release | None,
+    classifier: str,
+    environment: str,
+    wanted: Served,
+    holder: str,
+    until: str = "",
+    going_back: bool = False,
 ) -> Release:
-    """The journal with `wanted` as its candidate, held by `holder`.
+    """The journal with `wanted` as its candidate, held by `holder`, which writes again by `until`.
 
     An unfinished release of the same candidate is continued under its own op id: the raised
     generation fences its first holder out. One of another candidate is in the way: Conflict.
     """
     if before is None:
         op_id = operation(classifier, environment, wanted, 0)
-        return Release(1, STAGING, None, None, wanted, op_id, "", holder)
+        return Release(
+            1, STAGING, None, None, wanted, op_id, "", holder, until=until, going_back=going_back
+        )
     if before.state in UNFINISHED:
         if before.candidate != wanted:
             other = before.candidate.version if before.candidate else "?"
+            flow = "rollback" if before.going_back else "deploy"
             raise Conflict(
                 f"{classifier}: the release of version {other} is {before.state}, held by "
-                f"{before.holder}; wait for it, or start deploy with version={other} again to "
+                f"{before.holder}; wait for it, or start {flow} with version={other} again to "
                 "finish it or put it back"
             )
-        return replace(before, generation=before.generation + 1, holder=holder)
+        return _next(before, holder=holder, until=until)
     op_id = operation(classifier, environment, wanted, before.generation)
-    return _next(before, state=STAGING, candidate=wanted, op_id=op_id, holder=holder, reason="")
+    return _next(
+        before,
+        state=STAGING,
+        candidate=wanted,
+        op_id=op_id,
+        holder=holder,
+        reason="",
+        until=until,
+        going_back=going_back,
+    )
 
 
-def switching(release: Release) -> Release:
-    return _next(release, state=SWITCHING)
+def taken_over(release: Release, holder: str, until: str = "") -> Release:
+    """The same unfinished release in other hands: its first holder is fenced out."""
+    return _next(release, holder=holder, until=until)
+
+
+def switching(release: Release, until: str = "") -> Release:
+    return _next(release, state=SWITCHING, until=until)
+
+
+def renewed(release: Release, until: str) -> Release:
+    """The same step of the same release; its holder writes again by `until`."""
+    return replace(release, until=until)
 
 
 def committed(release: Release) -> Release:
     """The candidate is the champion; what it replaces is kept as `previous`."""
     replaced = release.champion if release.champion != release.candidate else release.previous
     return _next(release, state=LIVE, champion=release.candidate, previous=replaced, candidate=None)
+
+
+def returned(release: Release, previous: Served | None) -> Release:
+    """A former champion is champion again; `previous` is what was good before it."""
+    return _next(release, state=LIVE, champion=release.candidate, previous=previous, candidate=None)
 
 
 def rolled_back(release: Release, reason: str) -> Release:

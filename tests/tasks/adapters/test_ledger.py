@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.adapters import aws, ledger
-from tasks.adapters.ledger import Entry
+from tasks.records import Entry
 
 BUCKET = "ledger-models"
 ENTRY = Entry("2026-01-15T10:30:00+00:00", "run", "released", "news", "1", "PASS", "op-1")
