@@ -1,14 +1,24 @@
 """Steps that decide a release and carry it through the journal."""
 
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import decisions
 from tasks.adapters import aws, bundles, journal, registry, verdicts
-from tasks.errors import BadInput, GateFailed, NotFound
+from tasks.errors import BadInput, Conflict, GateFailed, NotFound
 from tasks.policy import releases
 from tasks.records import ModelVersion, Place, Release, Served, Verdict
 from tasks.retries import live
+
+_TRIES = 5
+# How long a holder may be silent. While it stages, callers have what they had: no hurry, and a
+# stack and an endpoint may each take most of an hour. Once traffic moves it is another thing.
+_STAGING_MINUTES = 150
+_SWITCHING_MINUTES = 20
 
 
 def is_champion(release: Release | None, wanted: Served) -> bool:
@@ -59,26 +69,58 @@ def read_release(place: Place) -> Release | None:
 
 
 @live
-def claim_release(place: Place, wanted: Served, holder: str) -> Release:
+def claim_release(place: Place, wanted: Served, holder: str, going_back: bool = False) -> Release:
     """Write the intent; Conflict when another release is under way.
 
     Claiming again continues the same release and fences its first holder out.
     """
     before = journal.read(aws.client("s3"), place.models_bucket, _key(place))
-    claim = releases.claimed(before, place.classifier, place.environment, wanted, holder)
+    claim = releases.claimed(
+        before,
+        place.classifier,
+        place.environment,
+        wanted,
+        holder,
+        until=_until(_STAGING_MINUTES),
+        going_back=going_back,
+    )
     return journal.write(aws.client("s3"), place.models_bucket, _key(place), claim)
+
+
+@live
+def take_over(place: Place, op_id: str, holder: str) -> Release | None:
+    """Fence the holder of this unfinished release out; None when it ended by itself meanwhile."""
+    for _ in range(_TRIES):
+        now = journal.read(aws.client("s3"), place.models_bucket, _key(place))
+        if now is None or now.op_id != op_id or now.state not in releases.UNFINISHED:
+            return None
+        with suppress(Conflict):  # its holder renewed its lease in between
+            return _write(place, releases.taken_over(now, holder, _until(_SWITCHING_MINUTES)))
+    raise Conflict(f"{_key(place)}: its holder wrote in between {_TRIES} times; start again")
 
 
 @live
 def begin_switch(place: Place, release: Release) -> Release:
     """Conflict when another run took the release over: it must not touch traffic then."""
-    return _write(place, releases.switching(release))
+    return _write(place, releases.switching(_mine(place, release), _until(_SWITCHING_MINUTES)))
+
+
+@live
+def renew_release(place: Place, release: Release, minutes: float) -> Release:
+    """This run goes on and writes again within `minutes`; Conflict when another run took over."""
+    return _write(place, releases.renewed(_mine(place, release), _until(minutes)))
 
 
 @live
 def commit_release(place: Place, release: Release) -> Release:
     """The one write that makes the candidate the champion."""
     return _write(place, releases.committed(release))
+
+
+@live
+def commit_return(place: Place, release: Release, previous: Served | None) -> Release:
+    """The one write that makes a former champion champion again."""
+    return _write(place, releases.returned(release, previous))
 
 
 @live
@@ -98,6 +140,19 @@ def held(place: Place, release: Release) -> Release | None:
     return now if releases.holds(now, release.op_id, release.holder) else None
 
 
+def take_if_unchanged(place: Place, release: Release, holder: str) -> Release | None:
+    """Fence the holder of `release` out; None when it, or anybody, wrote since that was read."""
+    try:
+        return _write(place, releases.taken_over(release, holder, _until(_SWITCHING_MINUTES)))
+    except Conflict:
+        return None
+
+
+def keep_unfinished(place: Place, release: Release, reason: str) -> None:
+    """The release stays open for the reason: this run could not finish or undo it."""
+    _write(place, replace(release, reason=reason))
+
+
 @live
 def converge_aliases(mlflow_uri: str, model: str, release: Release) -> None:
     """Point `champion` and `previous` at what the journal says; twice is the same as once."""
@@ -105,6 +160,22 @@ def converge_aliases(mlflow_uri: str, model: str, release: Release) -> None:
     for alias, served in (("champion", release.champion), ("previous", release.previous)):
         if served is not None:
             registry.set_alias(client, model, alias, served.version)  # type: ignore[arg-type]
+    if release.previous is None:  # after a rollback: what `previous` names is bad, or champion
+        registry.delete_alias(client, model, "previous")
+
+
+def _mine(place: Place, release: Release) -> Release:
+    """The journal as it stands; Conflict unless this run holds the release still."""
+    if (now := held(place, release)) is None:
+        raise Conflict(
+            f"{place.classifier}: generation {release.generation} ({release.state}) of "
+            f"{release.holder} came too late, another run has the release; start deploy again"
+        )
+    return now
+
+
+def _until(minutes: float) -> str:
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat(timespec="seconds")
 
 
 def _write(place: Place, release: Release) -> Release:

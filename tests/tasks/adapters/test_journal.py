@@ -1,5 +1,6 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -77,3 +78,15 @@ def test_of_many_writers_at_once_one_wins(s3, key):
         won = [release for release in pool.map(take, range(16)) if release]
 
     assert won == [journal.read(s3, BUCKET, key)]
+
+
+def test_a_journal_from_before_leases_reads_as_one_without(s3, key):
+    body = asdict(FIRST)
+    for absent in ("etag", "until", "going_back"):
+        del body[absent]
+    s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(body).encode())
+
+    release = journal.read(s3, BUCKET, key)
+
+    assert replace(release, etag="") == FIRST
+    assert (release.until, release.going_back) == ("", False)

@@ -116,3 +116,24 @@ def test_champion_is_only_what_a_finished_release_left():
     assert releases.is_champion(live(), OLD)
     assert not releases.is_champion(claimed(live()), OLD)
     assert not releases.is_champion(live(), replace(OLD, target="sagemaker"))
+
+
+def test_the_lease_moves_with_each_step_and_stays_when_the_release_is_over():
+    claim = releases.claimed(live(), "news", "dev", NEW, "run-1", until="10:00")
+    renewed = releases.renewed(claim, "10:10")
+    switch = releases.switching(renewed, "10:20")
+    taken = releases.taken_over(switch, "run-2", "10:30")
+
+    assert [one.until for one in (claim, renewed, switch, taken)] == [
+        "10:00",
+        "10:10",
+        "10:20",
+        "10:30",
+    ]
+    assert renewed == replace(claim, until="10:10")
+    assert (taken.state, taken.op_id, taken.generation) == (
+        "SWITCHING",
+        claim.op_id,
+        switch.generation + 1,
+    )
+    assert releases.committed(taken).until == "10:30"
