@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from prefect.runtime import flow_run
 
 from tasks.adapters import aws, ledger
-from tasks.policy import releases
+from tasks.policy import history, releases
 from tasks.records import Entry, Place, Release, Served
 from tasks.retries import live
 
@@ -31,6 +31,25 @@ def record_released(place: Place, release: Release, wanted: Served, why: str) ->
         return False  # the journal's last operation was another release, which was put back
     evidence = {"generation": str(release.generation), "replaced": _version(release.previous)}
     return append(place, "released", release.op_id, wanted, why, evidence)[1]
+
+
+@live
+def record_returning(place: Place, release: Release, wanted: Served, why: str) -> str:
+    """Who goes back to this version and why, before anything is touched."""
+    left = {"from": _version(release.champion)}
+    record, _ = append(place, history.RETURNING, release.op_id, wanted, why, left)
+    return f"ledger record {record.seq}"
+
+
+@live
+def record_returned(
+    place: Place, release: Release, undone: Release | None, wanted: Served, left: str, why: str
+) -> bool:
+    """Write into the ledger, once, what serves again instead of `left`; whether it was new."""
+    if (ended := history.ended(release, undone)) is None:
+        return False
+    evidence = {"generation": str(release.generation), "from": left}
+    return append(place, history.RETURNED, ended.op_id, wanted, why, evidence)[1]
 
 
 def append(

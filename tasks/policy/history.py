@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tasks.errors import BadInput, GateFailed, NotFound
-from tasks.policy.releases import UNFINISHED
+from tasks.policy.releases import LIVE, UNFINISHED
 from tasks.records import Entry, Release, Served
 
 RELEASED = "released"
@@ -131,6 +131,38 @@ def served(entry: Entry, past: Past, target: str | None) -> Served:
     uri = entry.evidence.get("uri") or (found[0] if found else "")
     here = past.champion.target if past.champion else entry.evidence["target"]
     return Served(entry.version, uri, digest, target or here)
+
+
+def in_the_way(past: Past, wanted: Served) -> Release | None:
+    """The unfinished release of something else, which must be put back first."""
+    release = past.release
+    if release is None or release.state not in UNFINISHED or release.candidate == wanted:
+        return None
+    return release
+
+
+def left_behind(past: Past, wanted: Served) -> str:
+    """The version that the rollback takes away: today's champion, else what was to become it."""
+    if (now := past.champion) and now.version != wanted.version:
+        return now.version
+    if (other := in_the_way(past, wanted)) and other.candidate:
+        return other.candidate.version
+    made = [entry for entry in past.entries if entry.action in (RELEASED, RETURNED)]
+    return made[-1].version if made else wanted.version
+
+
+def previous_after(past: Past, wanted: Served) -> Served | None:
+    """What was good before this version, once it is champion again."""
+    back = Entry("", "", RETURNED, "", wanted.version, "", "", {"from": left_behind(past, wanted)})
+    line = good(Past((*champions(past), back)))
+    if len(line) < 2:
+        return None
+    return served(line[-2], past, line[-2].evidence["target"])
+
+
+def ended(release: Release, undone: Release | None) -> Release | None:
+    """The operation that ends with `returned` in the ledger; None when nothing was to be done."""
+    return release if release.going_back and release.state == LIVE else undone
 
 
 def rows(entries: Sequence[Entry], last: int = 30) -> list[dict[str, str]]:
