@@ -1,0 +1,247 @@
+"""How often a rollout is taken back, by simulation: equal versions, and worse ones by how late.
+
+Each rollout draws its requests, errors and slow answers look by look. The rule of
+`tasks.policy.canary` looks at both measures with its shared alpha. The peers look at the measure of
+the case alone, from 100 requests of the new version on: the normal mixture SPRT (tau 0.01, alpha
+5 %), a z-test at each look (5 %), and "the new version's share is over the limit".
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.policy.canary import Limits
+from tasks.policy.sequential import p_above, p_worse
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+FALSE, AIM, CAUGHT = 0.05, 0.02, 0.95
+TAU, ALPHA, Z, FIRST = 0.01, 0.05, 1.645, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One step: the new version's part of the requests, and the looks at it."""
+
+    part: float
+    looks: int
+    requests: int  # of both versions from one look to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Bad answers and requests of both sides since the step began: a row per rollout, a column
+    per look."""
+
+    new_bad: Ints
+    new: Ints
+    old_bad: Ints
+    old: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """True shares of bad answers of the new and the old version, and the steps."""
+
+    name: str
+    shares: tuple[float, float]
+    steps: tuple[Watch, ...]
+    limit: float
+    other: tuple[float, float] = (0.005, 0.005)  # the measure that the case is not about
+    other_limit: float = 0.01
+    limits: Limits = field(default=Limits())
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Shares of the texts that the old version alone has right, and the new one alone."""
+
+    name: str
+    lost: float
+    won: float
+    texts: int
+
+
+def beyond_doubt(seen: Seen, limit: float, level: float) -> Bools:
+    """The FAIL of `canary.judge` for one measure, on whole arrays (a test holds them together)."""
+    worse = p_worse(seen.new_bad, seen.new, seen.old_bad, seen.old) <= level
+    over = p_above(seen.new_bad, seen.new, limit) <= level
+    found: Bools = worse | (over & (seen.old_bad <= limit * seen.old))
+    return found
+
+
+def normal_mixture(seen: Seen, limit: float) -> Bools:
+    gain, variance = _difference(seen)
+    wider = variance + TAU**2
+    evidence = np.log(variance / wider) / 2 + (TAU * gain) ** 2 / (2 * variance * wider)
+    found: Bools = (gain > 0) & (evidence >= -np.log(ALPHA)) & (seen.new >= FIRST)
+    return found
+
+
+def peeking(seen: Seen, limit: float) -> Bools:
+    gain, variance = _difference(seen)
+    found: Bools = (gain > Z * np.sqrt(variance)) & (seen.new >= FIRST)
+    return found
+
+
+def threshold(seen: Seen, limit: float) -> Bools:
+    found: Bools = (seen.new_bad > limit * seen.new) & (seen.new >= FIRST)
+    return found
+
+
+def _difference(
+    seen: Seen,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of the shares, and its variance if they were equal; a half more of each keeps it over 0."""
+    new, old = np.maximum(seen.new, 1), np.maximum(seen.old, 1)
+    share = (seen.new_bad + seen.old_bad + 0.5) / (new + old + 1)
+    return seen.new_bad / new - seen.old_bad / old, share * (1 - share) * (1 / new + 1 / old)
+
+
+PEERS: dict[str, Callable[[Seen, float], Bools]] = {
+    "normal mixture": normal_mixture,
+    "z, peeking": peeking,
+    "threshold": threshold,
+}
+
+
+def rollouts(case: Case, count: int, seed: int) -> dict[str, Ints]:
+    """By rule and rollout: how many requests the new version had answered when it was taken back,
+    -1 where it was not."""
+    chance = np.random.default_rng(seed)
+    found = {rule: np.full(count, -1) for rule in ("perennial", *PEERS)}
+    before = np.zeros(count, dtype=np.int64)
+    for step in case.steps:
+        requests = _requests(chance, step, count)
+        seen = _answered(chance, requests, case.shares)
+        other = _answered(chance, requests, case.other)
+        level = case.limits.level
+        failed = beyond_doubt(seen, case.limit, level)
+        failed |= beyond_doubt(other, case.other_limit, level)
+        _note(found["perennial"], failed, seen.new, before)
+        for rule, says in PEERS.items():
+            _note(found[rule], says(seen, case.limit), seen.new, before)
+        before += seen.new[:, -1]
+    return found
+
+
+def _requests(chance: np.random.Generator, step: Watch, count: int) -> tuple[Ints, Ints]:
+    new = chance.binomial(step.requests, step.part, (count, step.looks))
+    return new, step.requests - new
+
+
+def _answered(
+    chance: np.random.Generator, requests: tuple[Ints, Ints], shares: tuple[float, float]
+) -> Seen:
+    (new, new_bad), (old, old_bad) = (
+        (side.cumsum(axis=1), chance.binomial(side, share).cumsum(axis=1))
+        for side, share in zip(requests, shares, strict=True)
+    )
+    return Seen(new_bad, new, old_bad, old)
+
+
+def _note(found: Ints, failed: Bools, requests: Ints, before: Ints) -> None:
+    rows = np.flatnonzero(failed.any(axis=1) & (found < 0))
+    found[rows] = (before + requests[np.arange(len(before)), failed.argmax(axis=1)])[rows]
+
+
+def answers(case: Probes, count: int, seed: int) -> dict[str, Ints]:
+    """As `rollouts`, for probe texts, with a look every 50 of them."""
+    chance = np.random.default_rng(seed)
+    looks, parts = case.texts // 50, (case.lost, case.won, 1 - case.lost - case.won)
+    drawn = chance.multinomial(50, parts, (count, looks))
+    losses, wins = drawn[..., 0].cumsum(axis=1), drawn[..., 1].cumsum(axis=1)
+    asked = np.broadcast_to(np.arange(1, looks + 1) * 50, losses.shape)
+    rules = {
+        "perennial": p_above(losses, losses + wins, 0.5) <= Limits().level,
+        "z, peeking": (losses - wins > Z * np.sqrt(np.maximum(losses + wins, 1))),
+        "threshold": losses - wins > 0.01 * asked,
+    }
+    found = {rule: np.full(count, -1) for rule in rules}
+    for rule, failed in rules.items():
+        _note(found[rule], failed & (asked >= FIRST), asked, np.zeros(count, dtype=np.int64))
+    return found
+
+
+def plan(requests: int) -> tuple[Watch, ...]:
+    """The default plan, looked at every half minute, at so many requests per half minute."""
+    return Watch(0.1, 60, requests), Watch(0.5, 120, requests)
+
+
+def side_by_side(each: int, looks: int = 50) -> tuple[Watch, ...]:
+    return (Watch(0.5, looks, 2 * each // looks),)
+
+
+EQUAL = (
+    Case("2 % both, busy", (0.02, 0.02), plan(800), 0.05),
+    Case("2 % both, 20 requests a look", (0.02, 0.02), plan(20), 0.05),
+    Case("2 % both, both over the limit", (0.02, 0.02), plan(800), 0.01),
+    Case("2 % both, 1:1", (0.02, 0.02), side_by_side(5000), 0.05),
+    Case("2 % both, a look per request", (0.02, 0.02), (Watch(0.1, 2000, 1),), 0.05),
+    Case("0.1 % both, busy", (0.001, 0.001), plan(800), 0.01),
+    Case("0.1 % both, 100 requests a look", (0.001, 0.001), plan(100), 0.01),
+    Case("0.1 % both, 1:1", (0.001, 0.001), side_by_side(5000), 0.01),
+    Case("0.1 % both, a look per request", (0.001, 0.001), (Watch(0.1, 2000, 1),), 0.01),
+    Case("0.9 % both, close to the limit", (0.009, 0.009), plan(800), 0.01),
+    Case("20 % both", (0.2, 0.2), plan(100), 0.5),
+)
+# Latencies are lognormal: p99 of 400 ms is 0.35 % over 500 ms, of 800 ms it is 6.2 %.
+WORSE = (
+    Case("2 % to 4 % in 5,000, 1:1", (0.04, 0.02), side_by_side(5000), 0.05),
+    Case("2 % to 4 % in 5,000, 1:9", (0.04, 0.02), (Watch(0.1, 50, 1000),), 0.05),
+    Case("2 % to 10 % in 500, 1:1", (0.1, 0.02), side_by_side(500), 0.05),
+    Case("2 % to 10 % in 500, 1:9", (0.1, 0.02), (Watch(0.1, 50, 100),), 0.05),
+    Case("slow 1 % to 2 % in 10,000", (0.02, 0.01), side_by_side(10_000), 0.05),
+    Case("p99 400 to 800 ms in 500", (0.062, 0.0035), side_by_side(500), 0.01),
+)
+EVEN = Probes("equal answers, 10 % disagree", 0.05, 0.05, 4000)
+LESS = (
+    Probes("-3 points in 2,000, 6 % disagree", 0.045, 0.015, 2000),
+    Probes("-3 points in 3,500, 10 % disagree", 0.065, 0.035, 3500),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table; 1 with --check when a rate is on the wrong side of its goal."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rollouts", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--check", action="store_true")
+    asked = parser.parse_args(arguments)
+    started = time.perf_counter()
+    print(f"{asked.rollouts} rollouts each, seed {asked.seed}; how many are taken back\n")
+    rules = "".join(f"{rule:>16}" for rule in ("perennial", *PEERS))
+    print(f"{'case':<34}{rules}  goal       median requests of the new version")
+    equal = [_row(one.name, rollouts(one, asked.rollouts, asked.seed), "<= 5 %") for one in EQUAL]
+    equal.append(_row(EVEN.name, answers(EVEN, asked.rollouts, asked.seed), "<= 5 %"))
+    worse = [_row(one.name, rollouts(one, asked.rollouts, asked.seed), ">= 95 %") for one in WORSE]
+    worse += [_row(one.name, answers(one, asked.rollouts, asked.seed), ">= 95 %") for one in LESS]
+    if asked.check:
+        took = time.perf_counter() - started
+        print(
+            f"\nrollouts: equal versions taken back {max(equal):.1%} at most (aim {AIM:.0%}),"
+            f" worse ones caught {min(worse):.1%} at least, {took:.0f} s"
+        )
+    return int(asked.check and (max(equal) > FALSE or min(worse) < CAUGHT))
+
+
+def _row(name: str, found: dict[str, Ints], goal: str) -> float:
+    """Print one case; the share that our rule takes back."""
+    rates = {rule: float((when >= 0).mean()) for rule, when in found.items()}
+    cells = "".join(
+        f"{rates[rule]:>16.1%}" if rule in rates else f"{'':>16}" for rule in ("perennial", *PEERS)
+    )
+    ours = found["perennial"]
+    median = f"{np.median(ours[ours >= 0]):,.0f}" if (ours >= 0).any() else ""
+    print(f"{name:<34}{cells}  {goal:<10} {median}", flush=True)
+    return rates["perennial"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
