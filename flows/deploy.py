@@ -54,7 +54,7 @@ def deploy(
     told["address"] = rollout.address(place)
     title = f"{classifier} version {wanted.version} serves on {place.target}"
     if decisions.record_released(place, release, wanted, why):
-        alerts.notify(place.topic_arn, title, told["address"])
+        alerts.notify(place, title, told["address"])
     alerts.publish_steps(f"deploy-{classifier}", title, told)
     return wanted
 

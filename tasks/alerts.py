@@ -1,27 +1,56 @@
 """Steps that tell people."""
 
+import hashlib
 import logging
+from contextlib import suppress
 
 from botocore.exceptions import BotoCoreError, ClientError
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from tasks.adapters import alerts, aws
 from tasks.records import ModelVersion, Place, Served, Snapshot, Verdict
 
 log = logging.getLogger(__name__)
 
+_SAME_S = 3600
+
 
 @task(cache_policy=NO_CACHE)
-def notify(topic_arn: str, subject: str, message: str) -> bool:
-    """Tell the topic's subscribers. What was done stays done when nobody can be told: it warns."""
+def notify(place: Place, subject: str, message: str, command: str = "") -> bool:
+    """Tell the topic's subscribers, with this run's page and the command to type next.
+
+    The same is told once an hour at most. What was done stays done when nobody can be told: that
+    is a warning, never an error.
+    """
+    key = f"{place.releases}/told/{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
+    parts = [message, f"Next: {command}" if command else "", _page()]
     try:
-        alerts.notify(aws.client("sns"), topic_arn, subject, message)
+        if not _is_news(place, key, message):
+            log.info("told already in the last hour: %s", subject)
+            return False
+        told = "\n\n".join(part for part in parts if part)
+        alerts.notify(aws.client("sns"), place.topic_arn, subject, told)
     except (ClientError, BotoCoreError) as error:
-        log.warning("nobody was told %r over %s: %s", subject, topic_arn, error)
+        log.warning("nobody was told %r over %s: %s", subject, place.topic_arn, error)
+        with suppress(ClientError, BotoCoreError):
+            alerts.forget(aws.client("s3"), place.models_bucket, key)
         return False
     return True
+
+
+def _is_news(place: Place, key: str, message: str) -> bool:
+    try:
+        return alerts.is_news(aws.client("s3"), place.models_bucket, key, message, _SAME_S)
+    except (ClientError, BotoCoreError) as error:
+        log.warning("told perhaps twice, as what was told before cannot be read: %s", error)
+        return True
+
+
+def _page() -> str:
+    return f"Run: {url}" if (url := flow_run.ui_url) else ""
 
 
 @task(cache_policy=NO_CACHE)
@@ -39,7 +68,8 @@ def tell_failure(place: Place, wanted: Served, told: dict[str, str], reason: str
     """One message and one page for a release that failed."""
     title = f"Release of {place.classifier} version {wanted.version} did not complete"
     publish_steps(f"deploy-{place.classifier}", title, {**told, "failed": reason})
-    notify(place.topic_arn, title, reason)
+    again = f"prefect deployment run 'deploy/{place.classifier}' -p version='\"{wanted.version}\"'"
+    notify(place, title, reason, again)
 
 
 def publish_pipeline(

@@ -1,0 +1,113 @@
+"""What people are told, how often, and that nothing fails because nobody could be told."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from tasks import alerts
+from tasks.adapters import alerts as sent
+from tasks.adapters import aws
+from tasks.records import Place
+
+BUCKET = "alerts-models"
+
+
+@pytest.fixture
+def place(monkeypatch):
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (("REGION", "us-east-1"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{name}", "test")
+    with mock_aws():
+        aws.client("s3").create_bucket(Bucket=BUCKET)
+        topic = aws.client("sns").create_topic(Name="told")["TopicArn"]
+        yield Place(
+            *("news", "news-topic", "ec2", "perennial", "dev", "image", "role", "profile"),
+            *(topic, "template", "", "ml.m5.large", 20_000, BUCKET),
+        )
+
+
+@pytest.fixture
+def heard(place):
+    """All that the topic's subscriber got, as (subject, message)."""
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName="told")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    aws.client("sns").subscribe(TopicArn=place.topic_arn, Protocol="sqs", Endpoint=arn["QueueArn"])
+
+    def read():
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        bodies = [json.loads(one["Body"]) for one in found]
+        return [(body["Subject"], body["Message"]) for body in bodies]
+
+    return read
+
+
+def tell(place, subject="news went back", message="p99 was 900 ms"):
+    return alerts.notify.fn(place, subject, message, "make status")
+
+
+def test_a_message_carries_the_runs_page_and_the_next_command(place, heard, monkeypatch):
+    page = "http://prefect/runs/1"
+    monkeypatch.setattr(alerts, "flow_run", SimpleNamespace(ui_url=page))
+
+    assert tell(place)
+
+    assert heard() == [("news went back", f"p99 was 900 ms\n\nNext: make status\n\nRun: {page}")]
+
+
+def test_the_same_is_told_once_and_anything_else_at_once(place, heard):
+    told = [tell(place), tell(place), tell(place, message="p99 was 950 ms"), tell(place, "other")]
+
+    assert told == [True, False, True, True]
+    assert len(heard()) == 3
+
+
+def test_the_same_is_told_again_after_an_hour(place, heard, monkeypatch):
+    tell(place)
+    monkeypatch.setattr(alerts, "_SAME_S", 0)
+
+    assert tell(place)
+
+
+def test_who_could_not_be_told_is_told_at_the_next_time(place, heard, monkeypatch, caplog):
+    def broken(*_):
+        raise ClientError({"Error": {"Code": "KMSAccessDenied", "Message": "no"}}, "Publish")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sent, "notify", broken)
+        assert not tell(place)
+
+    assert "nobody was told 'news went back'" in caplog.text
+    assert tell(place)
+    assert len(heard()) == 1
+
+
+def test_what_was_told_before_cannot_be_read_so_it_is_told(place, heard):
+    aws.client("s3").delete_bucket(Bucket=BUCKET)
+
+    assert tell(place)
+    assert len(heard()) == 1
+
+
+def test_of_two_at_the_same_moment_one_tells(place):
+    s3, key = aws.client("s3"), "told/one"
+    read = sent._read
+
+    def late(*where):
+        there = read(*where)
+        if there is None:
+            sent._read = read
+            assert sent.is_news(s3, BUCKET, key, "gone back", 60)
+        return there
+
+    try:
+        sent._read = late
+        assert not sent.is_news(s3, BUCKET, key, "gone back", 60)
+    finally:
+        sent._read = read
