@@ -14,6 +14,8 @@ from pydantic import (
 )
 
 from tasks.errors import BadConfig
+from tasks.policy.alarms import Alarms
+from tasks.policy.rollouts import Rollout
 from tasks.search import Tuning
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -166,6 +168,9 @@ class Serving(_Section):
     target: Target = "ec2"
     instance_type: str = "ml.m5.large"
     max_chars: int = Field(20_000, ge=1, le=1_000_000)
+    smoke_p50_ms: float = Field(
+        2000, gt=0, le=60_000, description="slower lone requests do not pass the smoke test"
+    )
 
 
 class Classifier(_Section):
@@ -179,6 +184,8 @@ class Classifier(_Section):
     tuning: Tuning = Tuning()
     gates: Gates = Gates()
     serving: Serving = Serving()
+    rollout: Rollout = Rollout()
+    alarms: Alarms = Alarms()
 
     @field_validator("tuning")
     @classmethod

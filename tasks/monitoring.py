@@ -1,0 +1,12 @@
+"""Steps that keep an eye on what serves."""
+
+from tasks.adapters import aws, dashboards
+from tasks.classifiers import Classifier
+from tasks.records import Place
+from tasks.retries import live
+
+
+@live
+def ensure_alarms(place: Place, chosen: Classifier) -> str:
+    """Alarms and dashboard watch what serves now, with the file's thresholds; twice is as once."""
+    return dashboards.ensure(aws.client, place, chosen.alarms.parameters(place.target))

@@ -1,0 +1,158 @@
+"""Alarms and dashboards as stacks in the sandbox, where alarms follow their metrics."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks import monitoring
+from tasks.adapters import aws, stacks, updates
+from tasks.classifiers import load
+from tasks.errors import NotFound
+from tasks.records import Place
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SERVING = """
+Resources:
+  Topic: {Type: "AWS::SNS::Topic"}
+Outputs:
+  LoadBalancerFullName: {Value: app/watched/1}
+  BlueTargetGroupArn: {Value: "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/blue/1"}
+  GreenTargetGroupArn: {Value: "arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/green/2"}
+  BlueInstanceId: {Value: i-blue}
+  GreenInstanceId: {Value: i-green}
+"""
+
+
+def place_of(environment, target):
+    topic = aws.client("sns").create_topic(Name="watched")["TopicArn"]
+    template = str(CHECKOUT / "infra/cloudformation/ec2-serving.yaml")
+    return Place(
+        *("news", "news-topic", target, "perennial", environment, "image", "role", "profile"),
+        *(topic, template, "", "ml.m5.large", 20_000, "bucket"),
+    )
+
+
+@pytest.fixture(scope="module")
+def news():
+    return load("news", CHECKOUT / "classifiers")
+
+
+@pytest.fixture(scope="module")
+def balanced(sandbox):
+    """What serves on EC2, as its stack tells."""
+    place = place_of("watched", "ec2")
+    stacks.ensure(aws.client("cloudformation"), f"{place.prefix}-ec2", SERVING, {}, {}, "one")
+    return place
+
+
+@pytest.fixture
+def invoked(sandbox, monkeypatch):
+    """An endpoint on which the new variant has all callers."""
+    sides = [
+        {"VariantName": "v1", "CurrentWeight": 0.0},
+        {"VariantName": "v2", "CurrentWeight": 1.0},
+    ]
+    monkeypatch.setattr(updates, "there", lambda *_: {"ProductionVariants": sides})
+    return lambda environment, target: place_of(environment, target)
+
+
+def alarms_of(place):
+    found = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=place.prefix)["MetricAlarms"]
+    return {one["AlarmName"].removeprefix(f"{place.prefix}-"): one for one in found}
+
+
+def dashboard_of(place):
+    found = aws.client("cloudwatch").get_dashboard(DashboardName=place.prefix)
+    return json.loads(found["DashboardBody"])
+
+
+def with_alarms(news, **changed):
+    return news.model_copy(update={"alarms": news.alarms.model_copy(update=changed)})
+
+
+def test_ec2_gets_its_alarms_and_a_dashboard_of_both_sides(balanced, news):
+    told = monitoring.ensure_alarms.fn(balanced, news)
+
+    alarms = alarms_of(balanced)
+    assert set(alarms) == {
+        *("ec2-error-rate", "ec2-latency", "ec2-no-requests", "ec2-no-healthy-host")
+    }
+    assert (alarms["ec2-error-rate"]["Threshold"], alarms["ec2-latency"]["Threshold"]) == (5, 500)
+    assert alarms["ec2-no-requests"]["EvaluationPeriods"] == 30
+    assert all(one["AlarmActions"] == [balanced.topic_arn] for one in alarms.values())
+    assert all("Next: " in one["AlarmDescription"] for one in alarms.values())
+    status, *widgets = dashboard_of(balanced)["widgets"]
+    assert set(status["properties"]["alarms"]) == {one["AlarmArn"] for one in alarms.values()}
+    drawn = json.dumps(widgets)
+    assert "targetgroup/blue/1" in drawn
+    assert "targetgroup/green/2" in drawn
+    assert told.endswith("perennial-watched-news")
+
+
+def test_the_stack_changes_only_with_a_threshold(balanced, news, sandbox):
+    monitoring.ensure_alarms.fn(balanced, news)
+    sandbox.clear_calls()
+    monitoring.ensure_alarms.fn(balanced, news)
+    same = [call["action"] for call in sandbox.calls()]
+    monitoring.ensure_alarms.fn(balanced, with_alarms(news, error_percent=2.5, quiet_minutes=60))
+
+    assert "UpdateStack" not in same
+    alarms = alarms_of(balanced)
+    assert alarms["ec2-error-rate"]["Threshold"] == 2.5
+    assert alarms["ec2-no-requests"]["EvaluationPeriods"] == 60
+
+
+@pytest.mark.parametrize(("target", "slow_ms"), [("sagemaker", 500), ("serverless", 5000)])
+def test_alarms_of_an_endpoint_watch_the_variant_that_serves(invoked, news, target, slow_ms):
+    place = invoked(target, target)
+
+    monitoring.ensure_alarms.fn(place, news)
+
+    alarms = alarms_of(place)
+    assert set(alarms) == {"endpoint-error-rate", "endpoint-latency", "endpoint-no-requests"}
+    assert alarms["endpoint-latency"]["Threshold"] == slow_ms
+    told = {one["Name"]: one["Value"] for one in alarms["endpoint-no-requests"]["Dimensions"]}
+    assert told == {"EndpointName": place.prefix, "VariantName": "v2"}
+    searched = json.dumps(dashboard_of(place))
+    for metric in ("Invocations", "Invocation5XXErrors", "ModelLatency", "CPUUtilization"):
+        assert metric in searched
+
+
+def test_errors_and_silence_turn_their_alarms_red_and_not_the_others(invoked, news):
+    place = invoked("red", "sagemaker")
+    cloudwatch = aws.client("cloudwatch")
+    where = [
+        {"Name": "EndpointName", "Value": place.prefix},
+        {"Name": "VariantName", "Value": "v2"},
+    ]
+    for age in range(10, 250, 20):
+        at = datetime.now(UTC) - timedelta(seconds=age)
+        points = {"Invocations": 10.0, "Invocation5XXErrors": 1.0, "ModelLatency": 20_000.0}
+        cloudwatch.put_metric_data(
+            Namespace="AWS/SageMaker",
+            MetricData=[
+                {"MetricName": name, "Value": value, "Dimensions": where, "Timestamp": at}
+                for name, value in points.items()
+            ],
+        )
+
+    monitoring.ensure_alarms.fn(place, news)
+
+    end = time.monotonic() + 60
+    while alarms_of(place)["endpoint-error-rate"]["StateValue"] != "ALARM":
+        assert time.monotonic() < end, alarms_of(place)
+        time.sleep(0.2)
+    states = {name: one["StateValue"] for name, one in alarms_of(place).items()}
+    assert states == {
+        "endpoint-error-rate": "ALARM",
+        "endpoint-latency": "OK",
+        "endpoint-no-requests": "OK",
+    }
+
+
+def test_nothing_that_serves_is_told_with_the_next_command(sandbox, news):
+    with pytest.raises(NotFound, match="run deploy for news"):
+        monitoring.ensure_alarms.fn(place_of("nowhere", "ec2"), news)
