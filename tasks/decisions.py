@@ -27,8 +27,8 @@ def record_start(place: Place, release: Release, wanted: Served, why: str) -> st
 @live
 def record_released(place: Place, release: Release, wanted: Served, why: str) -> bool:
     """Write the commit into the ledger, once; whether it was not there yet."""
-    if release.state != releases.LIVE:
-        return False  # the journal's last operation was another release, which was put back
+    if release.state != releases.LIVE or release.going_back:
+        return False  # the journal's last operation was another release, or a rollback
     evidence = {"generation": str(release.generation), "replaced": _version(release.previous)}
     return append(place, "released", release.op_id, wanted, why, evidence)[1]
 
@@ -50,6 +50,15 @@ def record_returned(
         return False
     evidence = {"generation": str(release.generation), "from": left}
     return append(place, history.RETURNED, ended.op_id, wanted, why, evidence)[1]
+
+
+def record_end(place: Place, release: Release, wanted: Served, begun: Entry | None) -> bool:
+    """Say for a run that died after its commit what it would have said."""
+    why = begun.reason if begun else "its run ended early"
+    if release.going_back:
+        left = begun.evidence.get("from", "nothing") if begun else "nothing"
+        return record_returned(place, release, None, wanted, left, why)
+    return record_released(place, release, wanted, why)
 
 
 def append(

@@ -66,8 +66,7 @@ def claimed(
                 f"{before.holder}; wait for it, or start {flow} with version={other} again to "
                 "finish it or put it back"
             )
-        back = going_back or before.going_back
-        return _next(before, holder=holder, until=until, going_back=back)
+        return _next(before, holder=holder, until=until, going_back=going_back)
     op_id = operation(classifier, environment, wanted, before.generation)
     return _next(
         before,
