@@ -12,7 +12,6 @@ from tasks.records import Arm, Outcome
 
 _SLOW = "slow answers"
 _TESTS = 5  # errors and slow answers, each against the old version and the limit; answers
-_SLOW = "slow answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +104,6 @@ def slow_only(finding: Finding) -> bool:
     """Whether nothing but slow answers made it FAIL, which more instances may cure."""
     slow = all(reason.startswith(_SLOW) for reason in finding.reasons)
     return finding.outcome is Outcome.FAIL and slow
-
-
-def slow_only(finding: Finding) -> bool:
-    """Whether nothing but slow answers speaks against the version: more instances may help."""
-    return finding.outcome is Outcome.FAIL and all(
-        reason.startswith(_SLOW) for reason in finding.reasons
-    )
 
 
 def judge_answers(answers: Iterable[tuple[str, str, str]], limits: Limits) -> Finding:
