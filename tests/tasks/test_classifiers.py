@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from tasks.classifiers import load, names
+from tasks.classifiers import Alarms, load, names
 from tasks.errors import BadConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "classifiers"
@@ -102,3 +103,22 @@ def test_a_mistake_names_file_and_key(tmp_path, old, new, message):
 def test_a_classifier_that_is_not_there_names_those_that_are(tmp_path):
     with pytest.raises(BadConfig, match="no such classifier; there are: pets"):
         load("dogs", file(tmp_path, SMALLEST))
+
+
+@pytest.mark.parametrize(
+    ("target", "latency"), [("ec2", "500"), ("sagemaker", "500"), ("serverless", "5000")]
+)
+def test_thresholds_of_the_alarms_are_those_of_the_requirements(target, latency):
+    assert Alarms().parameters(target) == {
+        "ErrorPercent": "5",
+        "ErrorMinutes": "3",
+        "LatencyMs": latency,
+        "LatencyMinutes": "5",
+        "QuietMinutes": "30",
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"error_percent": 0}, {"quiet_minutes": 1441}, {"errors": 1}])
+def test_a_threshold_that_cloudwatch_would_refuse_is_refused_in_the_file(wrong):
+    with pytest.raises(ValidationError):
+        Alarms.model_validate(wrong)
