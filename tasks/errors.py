@@ -9,6 +9,7 @@ The error tree:
       JobFailed        AWS ran it and it failed
       GateFailed       a measured decision said no
       DeployFailed     a release could not be completed; the old version serves
+        OldSideDown    the old version cannot; all traffic is on the new one
       Conflict         somebody else changed the same thing first
       WaitTimeout      a wait ended before the thing was ready
 """
@@ -56,6 +57,10 @@ class GateFailed(ProjectError):
 
 class DeployFailed(ProjectError):
     """A release could not be completed; what served before serves still."""
+
+
+class OldSideDown(DeployFailed):
+    """What served before is not healthy and the new side is: that one has all traffic now."""
 
 
 class Conflict(ProjectError):

@@ -1,6 +1,7 @@
 """Frozen values that travel between tasks."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -122,6 +123,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """A CloudWatch alarm that is red, and since when."""
+
+    name: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where one classifier of one environment is served, and with what."""
 
@@ -167,12 +176,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a serving process said to one request, and who it says it is."""
+    """What a serving process said to one request, who it says it is, and how long that took."""
 
     status: int
     body: str
     version: str
     digest: str
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a serving process takes; CPU is of all cores it may use."""
+
+    cpu_percent: float
+    memory_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
