@@ -59,7 +59,7 @@ def smoke_test(
     """Ask the staged version alone, by both contracts; GateFailed unless every answer is right."""
     target = TARGETS[place.target]
     asked = tuple(
-        Asked(key, label, target.ask_staged(aws.client, place, wanted, op_id, {key: text}))
+        Asked(key, label, target.ask_side(aws.client, place, wanted, op_id, "new", {key: text}))
         for text, label in golden
         for key in ("text", "data")
     )
@@ -72,7 +72,7 @@ def smoke_test(
 @live(task_run_name="switch to version {wanted.version}")
 def switch(place: Place, wanted: Served, op_id: str) -> str:
     """All traffic to the staged version."""
-    return TARGETS[place.target].switch(aws.client, place, wanted, op_id)
+    return TARGETS[place.target].shift(aws.client, place, wanted, op_id, 100)
 
 
 @live

@@ -1,10 +1,11 @@
 """Where a classifier can be served, and what every such target can do."""
 
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol, Self
 
 from tasks.adapters import endpoints, fleet
 from tasks.classifiers import Classifier
-from tasks.records import Answer, Place, Served
+from tasks.records import Answer, Arm, Place, Served, Usage
 from tasks.settings import Settings
 
 
@@ -14,15 +15,76 @@ class Clients(Protocol):
     def __call__(self, service: str) -> Any: ...
 
 
+Side = Literal["new", "old"]
+
+
+class Session(Protocol):
+    """One side, asked many times, by several threads; close it with the block.
+
+    usage: what the process takes, CPU since it was last asked; None where that is not told.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def ask(self, payload: dict[str, str]) -> Answer: ...
+    def usage(self) -> Usage | None: ...
+
+
 class Target(Protocol):
-    """What a place to serve can do. Every step may be repeated with the effect of one."""
+    """What a place to serve can do. Every step may be repeated with the effect of one.
+
+    The new side runs `wanted`, started by the operation `op_id`; the old one served before.
+
+    prepare: what the version will run in is there; what serves is not touched.
+    stage: the new side runs the version, is warm and gets no callers yet.
+    warm: whether the new side runs exactly it already, so that `stage` starts nothing.
+    shift: `percent` of the callers (0-100) to the new side, the rest to the old one.
+    traffic: (new, old) over the same whole minutes; old is None when nothing served before.
+    session: one side alone, for many requests.
+    ask_side: one side alone, for probes and comparisons; status 0 when nobody is there.
+    healthy: whether that side can take callers.
+    scale_out: one more instance for the new side, once; None where that cannot be.
+    prove: callers reach exactly this version and bundle, or DeployFailed.
+    ask: as callers do; status 0 when nobody is there.
+    restore: all callers to the old side. OldSideDown when it is down and the new one answers
+        callers: these are all on the new one then.
+    retire: after the commit, only what is still needed keeps running.
+    """
 
     def prepare(self, client: Clients, place: Place, wanted: Served, op_id: str) -> str: ...
     def stage(self, client: Clients, place: Place, wanted: Served, op_id: str) -> str: ...
-    def ask_staged(
-        self, client: Clients, place: Place, wanted: Served, op_id: str, payload: dict[str, str]
+    def warm(self, client: Clients, place: Place, wanted: Served, op_id: str) -> bool: ...
+    def shift(
+        self, client: Clients, place: Place, wanted: Served, op_id: str, percent: int
+    ) -> str: ...
+    def traffic(
+        self,
+        client: Clients,
+        place: Place,
+        wanted: Served,
+        op_id: str,
+        since: datetime,
+        until: datetime,
+        slow_s: float,
+    ) -> tuple[Arm, Arm | None]: ...
+    def ask_side(
+        self,
+        client: Clients,
+        place: Place,
+        wanted: Served,
+        op_id: str,
+        side: Side,
+        payload: dict[str, str],
     ) -> Answer: ...
-    def switch(self, client: Clients, place: Place, wanted: Served, op_id: str) -> str: ...
+    def session(
+        self, client: Clients, place: Place, wanted: Served, op_id: str, side: Side
+    ) -> Session: ...
+    def healthy(
+        self, client: Clients, place: Place, wanted: Served, op_id: str, side: Side
+    ) -> bool: ...
+    def scale_out(
+        self, client: Clients, place: Place, wanted: Served, op_id: str
+    ) -> str | None: ...
     def prove(
         self, client: Clients, place: Place, wanted: Served, payload: dict[str, str]
     ) -> str: ...

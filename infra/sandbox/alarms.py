@@ -1,4 +1,4 @@
-"""CloudWatch alarms that follow their metrics, and the way other modules put metrics.
+"""CloudWatch alarms that follow their metrics.
 
 Not covered: composite alarms, anomaly detection, metric math beyond + - * / and FILL.
 """
@@ -6,26 +6,20 @@ Not covered: composite alarms, anomaly detection, metric math beyond + - * / and
 import ast
 import datetime
 import json
-import math
 import operator
 import re
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.cloudwatch.models import (
-    CloudWatchBackend,
-    MetricAggregatedDatum,
-    MetricDatumBase,
-    cloudwatch_backends,
-)
+from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
+from infra.sandbox.metrics import Points, forget, names, series
 from infra.sandbox.world import ACCOUNT, REGION, World
 
 _LOOK_S = 3.0
-_KEPT_S = 3 * 3600
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": operator.gt,
     "GreaterThanOrEqualToThreshold": operator.ge,
@@ -33,43 +27,20 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "LessThanOrEqualToThreshold": operator.le,
 }
 _MATH = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
-Points = list[float | None]
-
-
-def put(
-    namespace: str, name: str, dimensions: dict[str, str], value: float, unit: str = "None"
-) -> None:
-    """Write one point, now."""
-    cloudwatch_backends[ACCOUNT][REGION].put_metric_data(
-        namespace,
-        [
-            {
-                "MetricName": name,
-                "Value": value,
-                "Unit": unit,
-                "Dimensions": [{"Name": n, "Value": v} for n, v in dimensions.items()],
-                "Timestamp": utcnow(),  # without a zone, as moto compares it
-            }
-        ],
-    )
 
 
 def install(world: World) -> None:
-    """Two ways of AWS that moto lacks: statistics of one metric only, and states that last."""
-    original, put_alarm = MetricDatumBase.filter, CloudWatchBackend.put_metric_alarm
-
-    def fits(self: Any, *arguments: Any, **asked: Any) -> bool:
-        if "already_present_metrics" in asked:  # ListMetrics
-            return bool(original(self, *arguments, **asked))
-        return _names(self.dimensions) == _names(arguments[2])
+    """A state that lasts: moto forgets it when the alarm is put again."""
+    put_alarm = CloudWatchBackend.put_metric_alarm
 
     def put_metric_alarm(self: Any, name: str, *arguments: Any, **asked: Any) -> Any:
         before = self.alarms.get(name)
         alarm = put_alarm(self, name, *arguments, **asked)
         alarm.state_value = before.state_value if before else "INSUFFICIENT_DATA"
+        if before:
+            alarm.state_updated_timestamp = before.state_updated_timestamp
         return alarm
 
-    MetricDatumBase.filter = fits
     CloudWatchBackend.put_metric_alarm = put_metric_alarm
 
 
@@ -80,17 +51,10 @@ def restore(world: World) -> None:
 def _watch(world: World) -> None:
     while not world.stopping.wait(_LOOK_S):
         backend = cloudwatch_backends[ACCOUNT][REGION]
-        _forget(backend)
+        forget(backend)
         changed = [evaluate(backend, alarm) for alarm in list(backend.alarms.values())]
         if any(changed) and not world.stopping.is_set():
             world.changed()
-
-
-def _forget(backend: Any) -> None:
-    """Old points would fill the memory of a stack that is up for days."""
-    if len(backend.metric_data) > 200_000:
-        oldest = datetime.datetime.now(datetime.UTC).timestamp() - _KEPT_S
-        backend.metric_data = [p for p in backend.metric_data if _seconds(p.timestamp) > oldest]
 
 
 def evaluate(backend: Any, alarm: Any) -> bool:
@@ -133,15 +97,16 @@ def _points(backend: Any, alarm: Any, now: float) -> Points:
     queries = {one.id: one for one in alarm.metric_data_queries}
     if not queries:
         stat = alarm.statistic or alarm.extended_statistic
-        place = (alarm.namespace, alarm.metric_name, _names(alarm.dimensions))
-        return series(backend, *place, stat, int(alarm.period), number, now)
+        place = (alarm.namespace, alarm.metric_name, names(alarm.dimensions))
+        period = int(alarm.period)
+        return series(backend, *place, stat, period, number, now - period * number)
     found: dict[str, Points] = {}
     for one in queries.values():
         if one.metric_stat:
-            metric = one.metric_stat.metric
+            metric, period = one.metric_stat.metric, int(one.metric_stat.period)
             found[one.id] = series(
-                backend, metric.namespace, metric.metric_name, _names(metric.dimensions),
-                one.metric_stat.stat, int(one.metric_stat.period), number, now,
+                backend, metric.namespace, metric.metric_name, names(metric.dimensions),
+                one.metric_stat.stat, period, number, now - period * number,
             )  # fmt: skip
     shown = next(one for one in queries.values() if str(one.return_data).lower() != "false")
     if shown.id in found:
@@ -150,51 +115,6 @@ def _points(backend: Any, alarm: Any, now: float) -> Points:
         calculate(shown.expression, {name: values[i] for name, values in found.items()})
         for i in range(number)
     ]
-
-
-def _names(dimensions: Any) -> dict[str, str]:
-    """Of moto's objects and of plain dictionaries."""
-    return {
-        (one["Name"] if isinstance(one, dict) else one.name): (
-            one["Value"] if isinstance(one, dict) else one.value
-        )
-        for one in dimensions or []
-    }
-
-
-def series(
-    backend: Any, namespace: str, name: str, dimensions: dict[str, str],
-    stat: str, period: int, number: int, now: float,
-) -> Points:  # fmt: skip
-    """The metric over the last `number` whole periods that end now."""
-    values: list[list[Any]] = [[] for _ in range(number)]
-    for point in list(backend.metric_data):
-        if point.namespace != namespace or point.name != name:
-            continue
-        age = now - _seconds(point.timestamp)
-        if 0 <= age < period * number and _names(point.dimensions) == dimensions:
-            values[number - 1 - int(age // period)].append(point)
-    return [_statistic(stat, one) if one else None for one in values]
-
-
-def _statistic(stat: str, points: list[Any]) -> float:
-    counted = [isinstance(p, MetricAggregatedDatum) for p in points]
-    sums = [p.sum if c else p.value for p, c in zip(points, counted, strict=True)]
-    number = sum(p.sample_count if c else 1 for p, c in zip(points, counted, strict=True))
-    match stat:
-        case "Sum":
-            return float(sum(sums))
-        case "SampleCount":
-            return float(number)
-        case "Average":
-            return float(sum(sums) / number)
-        case "Minimum":
-            return float(min(p.min if c else p.value for p, c in zip(points, counted, strict=True)))
-        case "Maximum":
-            return float(max(p.max if c else p.value for p, c in zip(points, counted, strict=True)))
-    rank = float(stat.removeprefix("p")) / 100
-    ordered = sorted(p.max if c else p.value for p, c in zip(points, counted, strict=True))
-    return float(ordered[max(0, math.ceil(rank * len(ordered)) - 1)])
 
 
 def calculate(expression: str, values: dict[str, float | None]) -> float | None:
@@ -219,11 +139,6 @@ def calculate(expression: str, values: dict[str, float | None]) -> float | None:
         raise ValueError(f"metric math {expression!r} is not known to the sandbox")
 
     return value(ast.parse(re.sub(r"\s+", " ", expression), mode="eval").body)
-
-
-def _seconds(moment: Any) -> float:
-    """Moto keeps datetimes, with and without a zone, and always means UTC."""
-    return float((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp())
 
 
 def _act(alarm: Any, before: str, state: str, reason: str) -> None:

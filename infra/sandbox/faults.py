@@ -1,5 +1,6 @@
 """Faults on demand and the record of calls."""
 
+import json
 import socket
 import struct
 import threading
@@ -7,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from infra.sandbox.calls import Call, Environ, Start, Wsgi, answer_error, recognise
+from infra.sandbox.calls import Call, Environ, Start, Wsgi, answer_error, buffered, recognise
 
 CALL_KINDS = (
     *("throttle", "error-500", "hang", "commit-then-500"),
@@ -17,6 +18,8 @@ DATA_KINDS = (
     *("job-failure", "spot-interruption", "silent-rollback"),
     *("slow-variant", "capacity-error"),
 )
+# Whose calls are kept with what they ask for: JSON without secrets.
+_REMEMBERED = ("sagemaker",)
 
 
 class UnknownFault(Exception):
@@ -91,6 +94,8 @@ class Gate:
         fault = self.faults.match(call)
         record = {"service": call.service, "action": call.action, "status": 0}
         record["fault"] = fault["kind"] if fault else None
+        if call.service in _REMEMBERED and call.changes_state:
+            record["asked"] = json.loads(buffered(environ) or b"{}")
         self.faults.calls.append(record)
 
         def remember(status: str, headers: Any, *rest: Any) -> Any:

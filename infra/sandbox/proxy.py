@@ -2,20 +2,22 @@
 
 import asyncio
 import fnmatch
+import math
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 from moto.elbv2.models import elbv2_backends
 
-from infra.sandbox import alarms
+from infra.sandbox import metrics
 from infra.sandbox.world import ACCOUNT, REGION
 
 _FLUSH_S = 2.0
+_STEP = 1.02
 _HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
     *("te", "trailer", "transfer-encoding", "upgrade"),
@@ -35,6 +37,18 @@ def groups(actions: list[Any]) -> list[tuple[str, int]]:
     return []
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a caller is told: by a target of the group, or by the load balancer for it."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    group: str = ""
+    target: bool = False
+    refused: bool = False
+
+
 @dataclass
 class Meter:
     """Counts between two writes to CloudWatch."""
@@ -46,15 +60,16 @@ class Meter:
         default_factory=lambda: defaultdict(list)
     )
 
-    def count(self, balancer: str, group: str, status: int, seconds: float | None) -> None:
-        """One answered request; `group` is empty when no target answered."""
-        for place in {"", group}:
+    def count(self, balancer: str, told: "Told", seconds: float) -> None:
+        """One request that got an answer, of a target or of the load balancer itself."""
+        for place in {"", told.group}:
             self.counts[balancer, place, "RequestCount"] += 1
-            if seconds is not None:
+            self.counts[balancer, place, "TargetConnectionErrorCount"] += told.refused
+            if told.target:
                 self.times[balancer, place].append(seconds)
-                self.counts[balancer, place, f"HTTPCode_Target_{status // 100}XX_Count"] += 1
-            else:
-                self.counts[balancer, place, f"HTTPCode_ELB_{status // 100}XX_Count"] += 1
+                self.counts[balancer, place, f"HTTPCode_Target_{told.status // 100}XX_Count"] += 1
+        if not told.target:
+            self.counts[balancer, "", f"HTTPCode_ELB_{told.status // 100}XX_Count"] += 1
 
     async def flush_for_ever(self, hosts: Callable[[], list[tuple[str, str, int, int]]]) -> None:
         while True:
@@ -65,17 +80,18 @@ class Meter:
         counts, times = self.counts, self.times
         self.counts, self.times = defaultdict(float), defaultdict(list)
         for (balancer, group, name), value in counts.items():
-            alarms.put(NAMESPACE, name, dimensions(balancer, group), value, "Count")
+            if value:
+                metrics.put(NAMESPACE, name, dimensions(balancer, group), value, "Count")
         for (balancer, group), seconds in times.items():
             told = dimensions(balancer, group)
-            # Ranks keep the percentiles right without a point for every request.
-            step = max(1, len(seconds) // 50)
-            for value in sorted(seconds)[step // 2 :: step]:
-                alarms.put(NAMESPACE, "TargetResponseTime", told, value, "Seconds")
+            # One point for all that are within 1 %, as CloudWatch itself keeps them.
+            steps = Counter(round(math.log(one, _STEP)) for one in seconds)
+            for step, number in steps.items():
+                metrics.put(NAMESPACE, "TargetResponseTime", told, _STEP**step, "Seconds", number)
         for balancer, group, good, bad in hosts:
             told = dimensions(balancer, group)
-            alarms.put(NAMESPACE, "HealthyHostCount", told, good, "Count")
-            alarms.put(NAMESPACE, "UnHealthyHostCount", told, bad, "Count")
+            metrics.put(NAMESPACE, "HealthyHostCount", told, good, "Count")
+            metrics.put(NAMESPACE, "UnHealthyHostCount", told, bad, "Count")
 
 
 def dimensions(balancer: str, group: str) -> dict[str, str]:
@@ -103,21 +119,17 @@ class Forwarder:
             if not message.get("more_body"):
                 break
         begun = time.perf_counter()
-        group, status, headers, content = await self.answer(scope, body)
-        seconds = time.perf_counter() - begun if group else None
-        self.meter.count(self.balancer, group, status, seconds)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        told = await self.answer(scope, body)
+        self.meter.count(self.balancer, told, time.perf_counter() - begun)
+        await send({"type": "http.response.start", "status": told.status, "headers": told.headers})
+        await send({"type": "http.response.body", "body": told.body})
 
-    async def answer(
-        self, scope: Any, body: bytes
-    ) -> tuple[str, int, list[tuple[bytes, bytes]], bytes]:
-        """(group whose target answered, status, headers, body)."""
+    async def answer(self, scope: Any, body: bytes) -> Told:
         actions = self.actions(scope)
         fixed = next((a.data for a in actions if a.data["Type"] == "fixed-response"), None)
         if fixed:
-            told = fixed.get("FixedResponseConfig", {})
-            return _own(int(told.get("StatusCode", 200)), told.get("MessageBody", ""))
+            asked = fixed.get("FixedResponseConfig", {})
+            return _own(int(asked.get("StatusCode", 200)), asked.get("MessageBody", ""))
         weighted = [one for one in groups(actions) if one[1] > 0]
         if not weighted:
             return _own(503, "Service Temporarily Unavailable")
@@ -128,17 +140,19 @@ class Forwarder:
         host, port = random.choice(targets)
         try:
             answer = await self.client.send(self.request(scope, body, host, port))
+        except httpx.ConnectError:
+            return replace(_own(502, "Bad Gateway"), group=group, refused=True)
         except httpx.TimeoutException:
-            return _own(504, "Gateway Time-out")
+            return replace(_own(504, "Gateway Time-out"), group=group)
         except httpx.HTTPError:
-            return _own(502, "Bad Gateway")
+            return replace(_own(502, "Bad Gateway"), group=group)
         headers = [
             (name.lower(), value)
             for name, value in answer.headers.raw
             if name.decode().lower() not in {*_HOP_BY_HOP, "content-encoding", "content-length"}
         ]
         headers.append((b"content-length", str(len(answer.content)).encode()))
-        return group, answer.status_code, headers, answer.content
+        return Told(answer.status_code, headers, answer.content, group, target=True)
 
     def actions(self, scope: Any) -> list[Any]:
         """Of the first rule that fits, by priority; of the default at last."""
@@ -167,11 +181,11 @@ class Forwarder:
         return self.client.build_request(scope["method"], url, headers=kept, content=body)
 
 
-def _own(status: int, text: str) -> tuple[str, int, list[tuple[bytes, bytes]], bytes]:
+def _own(status: int, text: str) -> Told:
     """What the load balancer itself answers."""
     body = text.encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
-    return "", status, [*headers, (b"server", b"awselb/2.0")], body
+    return Told(status, [*headers, (b"server", b"awselb/2.0")], body)
 
 
 def _fits(condition: dict[str, Any], scope: Any) -> bool:

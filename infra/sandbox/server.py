@@ -33,6 +33,7 @@ MODULES = (
     "packages",
     "instances",
     "balancers",
+    "metrics",
     "alarms",
     "stacks",
 )

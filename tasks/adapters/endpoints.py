@@ -1,17 +1,24 @@
 """SageMaker as a place to serve: one endpoint; the new version is a variant beside the old one."""
 
 import json
+import time
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
+from functools import cache, partial
+from typing import Any, Literal, Self
 
 from botocore.exceptions import ClientError
 
 from tasks.adapters import probes, scaling, updates, variants
-from tasks.records import Answer, Place, Served
+from tasks.adapters import traffic as counted
+from tasks.errors import OldSideDown
+from tasks.records import Answer, Arm, Place, Served
 
 Clients = Callable[[str], Any]
+Side = Literal["new", "old"]
 
 _STEADY_S = 120
+_HELLO = {"text": "Is anybody there?"}
 # What the endpoint says about itself; everything else is an error of ours or of AWS.
 _ANSWERS = frozenset(
     {"ModelError", "ValidationError", "ServiceUnavailable", "ModelNotReadyException"}
@@ -39,32 +46,105 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     elif new in updates.weights(seen):
         config = seen["EndpointConfigName"]
     else:
+        updates.check(place, seen)
         olds = variants.specs(sagemaker, seen["EndpointConfigName"], updates.serving(seen))
-        both = [*olds, variants.spec(place, wanted, 0)]
-        config = variants.ensure_config(sagemaker, place, both)
+        # As many instances as the old one grew to: it shall take all of its callers.
+        beside = variants.spec(place, wanted, 0, max(updates.instances(seen).values()))
+        config = variants.ensure_config(sagemaker, place, [*olds, beside])
         updates.update(sagemaker, place, config, new)
     updates.arrived(sagemaker, place, config)
-    probes.steady(
-        lambda: ask_staged(client, place, wanted, op_id, {"text": "Is anybody there?"}),
-        wanted,
-        _STEADY_S,
-        times=3,
-    )
+    probes.steady(lambda: _invoke(client, place, _HELLO, new), wanted, _STEADY_S, times=3)
     return f"variant {new} of config {config}"
 
 
-def ask_staged(
-    client: Clients, place: Place, wanted: Served, op_id: str, payload: dict[str, str]
+def warm(client: Clients, place: Place, wanted: Served, op_id: str) -> bool:
+    """Whether a variant beside the serving one runs exactly this version already."""
+    seen = updates.settled(client("sagemaker"), place)
+    return seen is not None and _answers(client, place, seen, variants.name(wanted), wanted)
+
+
+def ask_side(
+    client: Clients, place: Place, wanted: Served, op_id: str, side: Side, payload: dict[str, str]
 ) -> Answer:
-    """Ask the staged variant alone."""
-    return _invoke(client, place, payload, TargetVariant=variants.name(wanted))
+    """Ask one variant alone, whatever the callers get."""
+    return session(client, place, wanted, op_id, side).ask(payload)
 
 
-def switch(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
-    """All traffic to the new variant."""
+def session(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> "Session":
+    """One variant alone, for many requests."""
+    if side == "new":
+        return Session(client, place, variants.name(wanted))
+    return Session(client, place, _old(updates.seen(client("sagemaker"), place), wanted))
+
+
+class Session:
+    """Clients are made and the variant is looked up once, or every request would take six calls."""
+
+    def __init__(self, client: Clients, place: Place, variant: str | None) -> None:
+        self._client, self._place, self._variant = cache(client), place, variant
+        self._identity = cache(partial(updates.identity, self._client("sagemaker"), place))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, payload: dict[str, str]) -> Answer:
+        if self._variant is None:
+            return Answer(0, f"{self._place.prefix} has no older variant", "", "")
+        return _invoke(self._client, self._place, payload, self._variant, self._identity)
+
+    def usage(self) -> None:
+        """CloudWatch knows, minutes later: no use before callers come."""
+
+
+def healthy(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> bool:
+    """Whether the variant has instances and answers; AWS tells of no health of its own."""
+    seen = updates.settled(client("sagemaker"), place)
+    name = variants.name(wanted) if side == "new" else _old(seen, wanted)
+    return seen is not None and name is not None and _answers(client, place, seen, name)
+
+
+def shift(client: Clients, place: Place, wanted: Served, op_id: str, percent: int) -> str:
+    """So many percent of the callers to the new variant; all of them where it is alone."""
     sagemaker = client("sagemaker")
     seen = updates.there(sagemaker, place)
-    return updates.shift(sagemaker, place, seen, {variants.name(wanted)})
+    new, old = variants.name(wanted), _old(seen, wanted)
+    split = {new: percent, old: 100 - percent} if old else {new: 100}
+    return updates.shift(sagemaker, place, seen, split)
+
+
+def traffic(
+    client: Clients,
+    place: Place,
+    wanted: Served,
+    op_id: str,
+    since: datetime,
+    until: datetime,
+    slow_s: float,
+) -> tuple[Arm, Arm | None]:
+    """What the new and the old variant answered, over the same minutes; probes are in it too."""
+    sagemaker = client("sagemaker")
+    names = {wanted.version: variants.name(wanted)}
+    if old := _old(updates.there(sagemaker, place), wanted):
+        names[updates.identity(sagemaker, place, old)[0]] = old
+    sides = [
+        (version, {"EndpointName": place.prefix, "VariantName": name})
+        for version, name in names.items()
+    ]
+    found = counted.arms(client("cloudwatch"), counted.VARIANT, sides, since, until, slow_s)
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def scale_out(client: Clients, place: Place, wanted: Served, op_id: str) -> str | None:
+    """One instance more than the new variant began with; None when that is over the limit."""
+    sagemaker = client("sagemaker")
+    seen, new = updates.there(sagemaker, place), variants.name(wanted)
+    count = variants.instances(sagemaker, seen["EndpointConfigName"], new) + 1
+    if count > scaling.MAXIMUM:
+        return None
+    return updates.grow(sagemaker, place, seen, new, count)
 
 
 def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]) -> str:
@@ -80,17 +160,31 @@ def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
 
 
 def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
-    """All traffic to what served before; an endpoint that this operation made goes away."""
+    """All traffic to what served before; an endpoint that this operation made goes away.
+
+    Never to a dead variant while callers are answered: OldSideDown then, with all on the new one.
+    """
     sagemaker = client("sagemaker")
     if (seen := updates.settled(sagemaker, place)) is None:
         return "nothing was changed"
     if updates.made_by(sagemaker, seen, op_id):
         updates.delete(sagemaker, place)
         return "the new endpoint is gone"
-    olds = set(updates.weights(seen)) - {variants.name(wanted)}
-    if not olds:
+    updates.check(place, seen)
+    new, old = variants.name(wanted), _old(seen, wanted)
+    if old is None:
         return "the same version served before"
-    return updates.shift(sagemaker, place, seen, olds)
+    if (
+        new in updates.serving(seen)
+        and not _answers(client, place, seen, old)
+        and _answers(client, place, seen, new)
+    ):
+        told = updates.shift(sagemaker, place, seen, {new: 100, old: 0})
+        raise OldSideDown(
+            f"variant {old} of {place.prefix} does not answer, so callers are not sent back to "
+            f"it: {told}; its logs are in CloudWatch Logs /aws/sagemaker/Endpoints/{place.prefix}"
+        )
+    return updates.shift(sagemaker, place, seen, {old: 100, new: 0})
 
 
 def retire(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -114,10 +208,39 @@ def address(client: Clients, place: Place) -> str:
     return f"sagemaker://{place.prefix}"
 
 
-def _invoke(client: Clients, place: Place, payload: dict[str, str], **target: str) -> Answer:
+def _old(seen: Any | None, wanted: Served) -> str | None:
+    """The variant that served before: of the others the one with the most callers."""
+    others = updates.weights(seen) if seen else {}
+    others.pop(variants.name(wanted), None)
+    return max(others, key=lambda name: others[name], default=None)
+
+
+def _answers(
+    client: Clients, place: Place, seen: Any, name: str, wanted: Served | None = None
+) -> bool:
+    """Whether the variant is there and answers, and as `wanted` where that is given."""
+    if updates.instances(seen).get(name, 0) < 1:
+        return False
+    answer = _invoke(client, place, _HELLO, name)
+    told = (answer.version, answer.digest)
+    return answer.status == 200 and (
+        wanted is None or told == (wanted.version, wanted.bundle_digest)
+    )
+
+
+def _invoke(
+    client: Clients,
+    place: Place,
+    payload: dict[str, str],
+    variant: str = "",
+    identity: Callable[[str], tuple[str, str]] | None = None,
+) -> Answer:
     """The container's headers do not come through, so who answered is told by AWS and the body."""
+    target = {"TargetVariant": variant} if variant else {}
+    runtime = client("sagemaker-runtime")
+    began = time.perf_counter()
     try:
-        found = client("sagemaker-runtime").invoke_endpoint(
+        found = runtime.invoke_endpoint(
             EndpointName=place.prefix,
             ContentType="application/json",
             Accept="application/json",
@@ -130,9 +253,11 @@ def _invoke(client: Clients, place: Place, payload: dict[str, str], **target: st
         status = int(str(error.response.get("OriginalStatusCode", 0)))
         return Answer(status, error.response["Error"]["Message"], "", "")
     body = found["Body"].read().decode()
+    seconds = time.perf_counter() - began
     variant = found.get("InvokedProductionVariant", "")
-    version, digest = updates.identity(client("sagemaker"), place, variant)
+    identify = identity or partial(updates.identity, client("sagemaker"), place)
+    version, digest = identify(variant)
     said = json.loads(body)
     if "text" in payload and said.get("model_version") != version:
-        return Answer(200, body, f"{said.get('model_version')} as {variant}", digest)
-    return Answer(200, body, version, digest)
+        version = f"{said.get('model_version')} as {variant}"
+    return Answer(200, body, version, digest, seconds)

@@ -2,18 +2,21 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tasks.adapters import commands, probes, secrets, stacks, waits
-from tasks.errors import NotFound
-from tasks.records import Answer, Place, Served
+from tasks.adapters import colours, commands, probes, secrets, stacks
+from tasks.adapters import traffic as counted
+from tasks.errors import DeployFailed, NotFound, OldSideDown
+from tasks.records import Answer, Arm, Place, Served
 
 Clients = Callable[[str], Any]
+Side = Literal["new", "old"]
 
-_COLOURS = ("Blue", "Green")
-_HEALTHY_S = 300
 _STEADY_S = 120
+_HELLO = {"text": "Is anybody there?"}
 
 
 def prepare(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -21,61 +24,98 @@ def prepare(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     template = Path(place.template).read_text("utf-8")
     name = _stack(place)
     # An update that touches the listener would put the template's own weights back.
-    before = (
-        _split(client, out) if (out := stacks.outputs(client("cloudformation"), name)) else None
-    )
+    elbv2, out = client("elbv2"), stacks.outputs(client("cloudformation"), name)
+    before = colours.split(elbv2, out) if out else None
     token = hashlib.sha256(f"{name}{template}{op_id}".encode()).hexdigest()
-    out = stacks.ensure(
-        client("cloudformation"), name, template, _parameters(client, place), place.tags, token
-    )
-    if before is not None and _split(client, out) != before:
-        _set_split(client, out, before)
+    keep = partial(stacks.write_made, client("s3"), place.models_bucket, name)
+    asked = (name, template, _parameters(client, place), place.tags, token)
+    out = stacks.ensure(client("cloudformation"), *asked, keep=keep)
+    if before is not None and colours.split(elbv2, out) != before:
+        colours.set_split(elbv2, out, before)
     return f"stack {name}"
 
 
 def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
-    """Start the version on the idle colour, wait until it is warm, lead the test listener to it."""
-    out = _outputs(client, place)
-    colour = _colour(client, out, op_id)
-    commands.run(
-        client("ssm"),
-        out[f"{colour}InstanceId"],
-        out["DeployDocument"],
-        {
-            "ImageUri": place.image,
-            "ModelUri": wanted.bundle_uri,
-            "ModelName": place.classifier,
-            "ModelVersion": wanted.version,
-            "BundleDigest": wanted.bundle_digest,
-            "MaxChars": str(place.max_chars),
-            "KeysSecret": place.keys_secret,
-        },
-        op_id,
-    )
-    group = out[f"{colour}TargetGroupArn"]
-    client("elbv2").modify_listener(
-        ListenerArn=out["TestListenerArn"], DefaultActions=[_forward({group: 1})]
-    )
-    _wait_healthy(client, colour, group)
-    probe = {"text": "Is anybody there?"}
-    key = _key(client, place)
-    probes.steady(lambda: probes.ask(out["TestUrl"], probe, key), wanted, _STEADY_S, times=3)
-    return f"{colour.lower()} instance {out[f'{colour}InstanceId']}"
+    """Start the version on the idle colour, wait until it is warm, lead the test listener to it.
+
+    A colour that runs exactly this version is left as it runs.
+    """
+    out, elbv2 = _outputs(client, place), client("elbv2")
+    colour = colours.of(elbv2, out, op_id)
+    ready = _runs(client, place, out, colour, wanted)
+    colours.mark(elbv2, out, colour, op_id, wanted.version)
+    if not ready:
+        _start(client, place, out, colour, wanted, op_id)
+    colours.lead_tests(elbv2, out, colour)
+    colours.wait_healthy(elbv2, out, colour)
+    ask_it = _asking(client, place, out, colour)
+    probes.steady(lambda: ask_it(_HELLO), wanted, _STEADY_S, times=3)
+    told = f"{colour.lower()} instance {out[f'{colour}InstanceId']}"
+    return f"{told}, where it ran already" if ready else told
 
 
-def ask_staged(
-    client: Clients, place: Place, wanted: Served, op_id: str, payload: dict[str, str]
+def warm(client: Clients, place: Place, wanted: Served, op_id: str) -> bool:
+    """Whether the colour that would take this version runs exactly it already."""
+    if not (out := stacks.outputs(client("cloudformation"), _stack(place))):
+        return False
+    return _runs(client, place, out, colours.of(client("elbv2"), out, op_id), wanted)
+
+
+def ask_side(
+    client: Clients, place: Place, wanted: Served, op_id: str, side: Side, payload: dict[str, str]
 ) -> Answer:
-    """Ask the staged side alone."""
-    return probes.ask(_outputs(client, place)["TestUrl"], payload, _key(client, place))
-
-
-def switch(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
-    """All traffic to the staged colour."""
+    """Ask one side alone, whatever the callers get."""
     out = _outputs(client, place)
-    colour = _colour(client, out, op_id)
-    _set_split(client, out, {colour: 100, _other(colour): 0})
-    return f"{colour.lower()} 100, {_other(colour).lower()} 0"
+    return _asking(client, place, out, _colour(client, out, op_id, side))(payload)
+
+
+def session(
+    client: Clients, place: Place, wanted: Served, op_id: str, side: Side
+) -> probes.Session:
+    """One side alone, for many requests: looked up once, with connections that are kept."""
+    out = _outputs(client, place)
+    named = colours.naming(_colour(client, out, op_id, side))
+    return probes.Session(out["TestUrl"], _key(client, place), named)
+
+
+def healthy(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> bool:
+    """Whether the load balancer would send callers there."""
+    out = _outputs(client, place)
+    return colours.healthy(client("elbv2"), out, _colour(client, out, op_id, side))
+
+
+def shift(client: Clients, place: Place, wanted: Served, op_id: str, percent: int) -> str:
+    """So many percent of the callers to the staged colour; DeployFailed when it is not healthy."""
+    out, elbv2 = _outputs(client, place), client("elbv2")
+    new = colours.of(elbv2, out, op_id)
+    health = colours.health(elbv2, out, new)
+    if percent > 0 and health != "healthy":
+        raise DeployFailed(f"{new.lower()} of {_stack(place)} is {health}: it gets no callers")
+    return colours.set_split(elbv2, out, {new: percent, colours.other(new): 100 - percent})
+
+
+def traffic(
+    client: Clients,
+    place: Place,
+    wanted: Served,
+    op_id: str,
+    since: datetime,
+    until: datetime,
+    slow_s: float,
+) -> tuple[Arm, Arm | None]:
+    """What the new and the old colour answered, over the same minutes; probes are in it too."""
+    out, elbv2 = _outputs(client, place), client("elbv2")
+    new = colours.of(elbv2, out, op_id)
+    sides = [(wanted.version, colours.dimensions(out, new))]
+    if before := colours.version(elbv2, out, colours.other(new)):
+        sides.append((before, colours.dimensions(out, colours.other(new))))
+    found = counted.arms(client("cloudwatch"), counted.BALANCER, sides, since, until, slow_s)
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def scale_out(client: Clients, place: Place, wanted: Served, op_id: str) -> str | None:
+    """Nothing: a colour is one instance."""
+    return None
 
 
 def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]) -> str:
@@ -88,23 +128,50 @@ def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]
 
 def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
     """Ask the public address; status 0 when there is none."""
-    if (out := stacks.outputs(client("cloudformation"), _stack(place))) is None:
+    if not (out := stacks.outputs(client("cloudformation"), _stack(place))):
         return Answer(0, f"there is no stack {_stack(place)}", "", "")
     return probes.ask(out["EndpointUrl"], payload, _key(client, place))
 
 
 def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
-    """All traffic to the colour that this release did not touch."""
-    if (out := stacks.outputs(client("cloudformation"), _stack(place))) is None:
+    """All traffic to the colour that this release did not touch.
+
+    Never to a dead one while callers are answered: OldSideDown then, with all on the new colour.
+    """
+    if not (out := stacks.outputs(client("cloudformation"), _stack(place))):
         return "nothing was changed"
-    old = _other(_colour(client, out, op_id))
-    _set_split(client, out, {old: 100, _other(old): 0})
-    return f"{old.lower()} 100, {_other(old).lower()} 0"
+    elbv2 = client("elbv2")
+    new = colours.of(elbv2, out, op_id)
+    old = colours.other(new)
+    if (
+        colours.version(elbv2, out, old)
+        and colours.split(elbv2, out)[new] > 0
+        and (health := colours.health(elbv2, out, old)) != "healthy"
+        and colours.healthy(elbv2, out, new)
+    ):
+        told = colours.set_split(elbv2, out, {new: 100, old: 0})
+        raise OldSideDown(
+            f"{old.lower()} of {_stack(place)} is {health}, so callers are not sent back to it: "
+            f"{told}, version {wanted.version} answers; mend instance {out[f'{old}InstanceId']}"
+        )
+    return colours.set_split(elbv2, out, {old: 100, new: 0})
 
 
 def retire(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     """Nothing to do: the old colour stays warm, so that going back is a change of weights."""
     return "the old colour stays warm"
+
+
+def recover(client: Clients, stack: str, bucket: str) -> str:
+    """The stack as it was before its last update; who gets which version stays as it is."""
+    cloudformation, elbv2 = client("cloudformation"), client("elbv2")
+    out = stacks.outputs(cloudformation, stack)
+    before = colours.split(elbv2, out) if out else None
+    told = stacks.recover(cloudformation, stack, stacks.read_made(client("s3"), bucket, stack))
+    out = stacks.outputs(cloudformation, stack)
+    if before and out and colours.split(elbv2, out) != before:
+        colours.set_split(elbv2, out, before)
+    return told
 
 
 def address(client: Clients, place: Place) -> str:
@@ -122,39 +189,54 @@ def _stack(place: Place) -> str:
     return f"{place.prefix}-ec2"
 
 
-def _other(colour: str) -> str:
-    return _COLOURS[1 - _COLOURS.index(colour)]
-
-
 def _outputs(client: Clients, place: Place) -> dict[str, str]:
-    if (out := stacks.outputs(client("cloudformation"), _stack(place))) is None:
+    if not (out := stacks.outputs(client("cloudformation"), _stack(place))):
         raise NotFound(f"there is no stack {_stack(place)}; run deploy for {place.classifier}")
     return out
 
 
-def _colour(client: Clients, out: dict[str, str], op_id: str) -> str:
-    """Where this operation's version runs or shall run: never the colour that serves.
-
-    A re-run after the switch finds its colour by its command, not by the weights.
-    """
-    for colour in _COLOURS:
-        if commands.sent(client("ssm"), out[f"{colour}InstanceId"], op_id):
-            return colour
-    split = _split(client, out)
-    return "Green" if split["Blue"] >= split["Green"] else "Blue"
+def _colour(client: Clients, out: dict[str, str], op_id: str, side: Side) -> str:
+    new = colours.of(client("elbv2"), out, op_id)
+    return new if side == "new" else colours.other(new)
 
 
-def _wait_healthy(client: Clients, colour: str, group: str) -> None:
-    told = ""
+def _asking(
+    client: Clients, place: Place, out: dict[str, str], colour: str
+) -> Callable[[dict[str, str]], Answer]:
+    """Asks this colour alone, by a rule of the test listener."""
+    key, named = _key(client, place), colours.naming(colour)
+    return lambda payload: probes.ask(out["TestUrl"], payload, key, named)
 
-    def look() -> bool | None:
-        nonlocal told
-        targets = client("elbv2").describe_target_health(TargetGroupArn=group)
-        states = [one["TargetHealth"] for one in targets["TargetHealthDescriptions"]]
-        told = "; ".join(f"{one['State']} {one.get('Description', '')}".strip() for one in states)
-        return True if states and all(one["State"] == "healthy" for one in states) else None
 
-    waits.until(look, _HEALTHY_S, lambda: f"{colour.lower()} is {told or 'without a target'}")
+def _runs(client: Clients, place: Place, out: dict[str, str], colour: str, wanted: Served) -> bool:
+    """Whether the colour answers as exactly this version and bundle, and is healthy."""
+    if not colours.version(client("elbv2"), out, colour):
+        return False  # nothing was ever started there
+    answer = _asking(client, place, out, colour)(_HELLO)
+    told = (answer.status, answer.version, answer.digest)
+    return told == (200, wanted.version, wanted.bundle_digest) and colours.healthy(
+        client("elbv2"), out, colour
+    )
+
+
+def _start(
+    client: Clients, place: Place, out: dict[str, str], colour: str, wanted: Served, op_id: str
+) -> None:
+    commands.run(
+        client("ssm"),
+        out[f"{colour}InstanceId"],
+        out["DeployDocument"],
+        {
+            "ImageUri": place.image,
+            "ModelUri": wanted.bundle_uri,
+            "ModelName": place.classifier,
+            "ModelVersion": wanted.version,
+            "BundleDigest": wanted.bundle_digest,
+            "MaxChars": str(place.max_chars),
+            "KeysSecret": place.keys_secret,
+        },
+        op_id,
+    )
 
 
 def _parameters(client: Clients, place: Place) -> dict[str, str]:
@@ -179,23 +261,3 @@ def _parameters(client: Clients, place: Place) -> dict[str, str]:
         "Environment": place.environment,
         "Classifier": place.classifier,
     }
-
-
-def _split(client: Clients, out: dict[str, str]) -> dict[str, int]:
-    """The weight of each colour on the public listener."""
-    (listener,) = client("elbv2").describe_listeners(ListenerArns=[out["ListenerArn"]])["Listeners"]
-    groups = listener["DefaultActions"][0]["ForwardConfig"]["TargetGroups"]
-    weights = {group["TargetGroupArn"]: int(group.get("Weight", 1)) for group in groups}
-    return {colour: weights.get(out[f"{colour}TargetGroupArn"], 0) for colour in _COLOURS}
-
-
-def _set_split(client: Clients, out: dict[str, str], split: dict[str, int]) -> None:
-    weights = {out[f"{colour}TargetGroupArn"]: split[colour] for colour in _COLOURS}
-    client("elbv2").modify_listener(
-        ListenerArn=out["ListenerArn"], DefaultActions=[_forward(weights)]
-    )
-
-
-def _forward(weights: dict[str, int]) -> dict[str, Any]:
-    groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
-    return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}

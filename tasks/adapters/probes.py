@@ -1,34 +1,72 @@
 """Requests to a serving process over HTTP, told back with who answered."""
 
+import re
+import time
 from collections.abc import Callable
+from typing import Self
 
 import httpx
 
 from tasks.adapters import waits
 from tasks.errors import DeployFailed, WaitTimeout
-from tasks.records import Answer, Served
+from tasks.records import Answer, Served, Usage
 
 # A hanging process is a failed answer, soon enough for a release to be put back.
 _TIMEOUT_S = 30
+# Who reads the endpoint's logs can tell our own requests from the callers'.
+_MARKED = {"X-Probe": "rollout"}
+_METRIC = re.compile(r"^mlops_(cpu_usage_percent|memory_usage_bytes) (\S+)$", re.MULTILINE)
 
 
-def ask(url: str, payload: dict[str, str], key: str) -> Answer:
-    """POST to /predict. Nobody there is status 0: a fact about the process, no error of ours."""
-    try:
-        found = httpx.post(
-            f"{url.rstrip('/')}/predict",
-            json=payload,
-            headers={"X-API-Key": key},
-            timeout=_TIMEOUT_S,
+class Session:
+    """Many requests to one serving process, over connections that are kept; threads may share it.
+
+    Nobody there is status 0: a fact about the process, no error of ours.
+    """
+
+    def __init__(self, url: str, key: str, headers: dict[str, str] | None = None) -> None:
+        told = {"X-API-Key": key, **_MARKED, **(headers or {})}
+        self._client = httpx.Client(base_url=url.rstrip("/"), headers=told, timeout=_TIMEOUT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(self, payload: dict[str, str]) -> Answer:
+        """POST to /predict."""
+        began = time.perf_counter()
+        try:
+            found = self._client.post("/predict", json=payload)
+        except httpx.TransportError as error:
+            return Answer(0, f"{type(error).__name__}: {error}", "", "")
+        return Answer(
+            found.status_code,
+            found.text,
+            found.headers.get("X-Model-Version", ""),
+            found.headers.get("X-Bundle-Digest", ""),
+            time.perf_counter() - began,
         )
-    except httpx.TransportError as error:
-        return Answer(0, f"{type(error).__name__}: {error}", "", "")
-    return Answer(
-        found.status_code,
-        found.text,
-        found.headers.get("X-Model-Version", ""),
-        found.headers.get("X-Bundle-Digest", ""),
-    )
+
+    def usage(self) -> Usage | None:
+        """What the process says of itself in /metrics; None when it says nothing."""
+        try:
+            found = self._client.get("/metrics")
+        except httpx.TransportError:
+            return None
+        told = dict(_METRIC.findall(found.text)) if found.status_code == 200 else {}
+        if not {"cpu_usage_percent", "memory_usage_bytes"} <= told.keys():
+            return None
+        return Usage(float(told["cpu_usage_percent"]), float(told["memory_usage_bytes"]))
+
+
+def ask(
+    url: str, payload: dict[str, str], key: str, headers: dict[str, str] | None = None
+) -> Answer:
+    """One request to /predict."""
+    with Session(url, key, headers) as session:
+        return session.ask(payload)
 
 
 def steady(

@@ -3,14 +3,14 @@
 from typing import Any
 
 _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-_MINIMUM, _MAXIMUM = 1, 5
+MAXIMUM = 5
 _PER_INSTANCE_AND_MINUTE = 600.0
 
 
 def ensure(autoscaling: Any, endpoint: str, variant: str) -> None:
     """The variant follows its load; asking twice is asking once."""
     target = _target(endpoint, variant)
-    autoscaling.register_scalable_target(**target, MinCapacity=_MINIMUM, MaxCapacity=_MAXIMUM)
+    autoscaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=MAXIMUM)
     autoscaling.put_scaling_policy(
         **target,
         PolicyName=f"{endpoint}-{variant}-load",

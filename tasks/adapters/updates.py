@@ -5,7 +5,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tasks.adapters import variants, waits
-from tasks.errors import DeployFailed, NotFound
+from tasks.errors import DeployFailed, NotFound, WaitTimeout
 from tasks.records import Place
 
 _UPDATE_S = 3600
@@ -30,7 +30,7 @@ def there(sagemaker: Any, place: Place) -> Any:
 
 
 def settled(sagemaker: Any, place: Place) -> Any | None:
-    """The endpoint once no change of it is under way."""
+    """The endpoint once no change of it is under way; DeployFailed when one does not end."""
     found: Any | None = None
 
     def look() -> bool | None:
@@ -39,10 +39,22 @@ def settled(sagemaker: Any, place: Place) -> Any | None:
         return True if found is None or found["EndpointStatus"] in _SETTLED else None
 
     def told() -> str:
-        return f"endpoint {place.prefix} is {found and found['EndpointStatus']}"
+        return f"endpoint {place.prefix} is still {found and found['EndpointStatus']}"
 
-    waits.until(look, _UPDATE_S, told)
+    try:
+        waits.until(look, _UPDATE_S, told)
+    except WaitTimeout as error:
+        raise DeployFailed(f"{error}; {_next_step(place)}") from error
     return found
+
+
+def check(place: Place, endpoint: Any, what: str = "") -> None:
+    """DeployFailed unless the endpoint can be changed: what it serves is left as it is."""
+    if endpoint["EndpointStatus"] != "InService":
+        raise DeployFailed(
+            f"endpoint {place.prefix} is {endpoint['EndpointStatus']}{what}: "
+            f"{endpoint.get('FailureReason') or 'no reason given'}; {_next_step(place)}"
+        )
 
 
 def create(sagemaker: Any, place: Place, config: str, op_id: str) -> None:
@@ -81,12 +93,7 @@ def update(sagemaker: Any, place: Place, config: str, watched: str) -> None:
 def arrived(sagemaker: Any, place: Place, config: str) -> None:
     """Wait for InService with exactly this config; AWS rolls back without a word."""
     found = there(sagemaker, place)
-    if found["EndpointStatus"] != "InService":
-        raise DeployFailed(
-            f"endpoint {place.prefix} is {found['EndpointStatus']} on its way to {config}: "
-            f"{found.get('FailureReason') or 'no reason given'}; its logs are in CloudWatch Logs "
-            f"/aws/sagemaker/Endpoints/{place.prefix}"
-        )
+    check(place, found, f" on its way to {config}")
     if found["EndpointConfigName"] != config:
         raise DeployFailed(
             f"endpoint {place.prefix} is InService, but AWS rolled it back: it serves config "
@@ -103,32 +110,45 @@ def weights(endpoint: Any) -> dict[str, float]:
     }
 
 
+def instances(endpoint: Any) -> dict[str, int]:
+    """How many instances each variant has now."""
+    return {
+        one["VariantName"]: int(one.get("CurrentInstanceCount", 0))
+        for one in endpoint.get("ProductionVariants", [])
+    }
+
+
 def serving(endpoint: Any) -> set[str]:
     """The variants that callers reach."""
     return {name for name, weight in weights(endpoint).items() if weight > 0}
 
 
-def shift(sagemaker: Any, place: Place, endpoint: Any, chosen: set[str]) -> str:
-    """All traffic to the chosen variants; waits until those weights are the current ones."""
-    wanted = {name: float(name in chosen) for name in weights(endpoint)}
-    if weights(endpoint) == wanted:
-        return _told(wanted)
-    try:
-        sagemaker.update_endpoint_weights_and_capacities(
-            EndpointName=place.prefix,
-            DesiredWeightsAndCapacities=[
-                {"VariantName": name, "DesiredWeight": weight} for name, weight in wanted.items()
-            ],
-        )
-    except ClientError as error:
-        _unless_under_way(sagemaker, place, error)
-    found = there(sagemaker, place)
-    if weights(found) != wanted:
+def shift(sagemaker: Any, place: Place, endpoint: Any, percents: dict[str, int]) -> str:
+    """Give each variant its percent of the callers; believed when that is what is so."""
+    wanted = {name: float(percents.get(name, 0)) for name in weights(endpoint)}
+    if not _arrived(endpoint) or _shares(endpoint) != wanted:
+        asked = [{"VariantName": name, "DesiredWeight": one} for name, one in wanted.items()]
+        endpoint = _change(sagemaker, place, asked)
+    if not _arrived(endpoint) or _shares(endpoint) != wanted:
         raise DeployFailed(
-            f"endpoint {place.prefix} is {found['EndpointStatus']} with {_told(weights(found))}, "
-            f"asked for was {_told(wanted)}: {found.get('FailureReason') or 'no reason given'}"
+            f"endpoint {place.prefix} is {endpoint['EndpointStatus']} with "
+            f"{_told(_shares(endpoint))}, asked for was {_told(wanted)}: "
+            f"{endpoint.get('FailureReason') or 'no reason given'}"
         )
     return _told(wanted)
+
+
+def grow(sagemaker: Any, place: Place, endpoint: Any, variant: str, count: int) -> str:
+    """At least so many instances for the variant; its callers stay."""
+    if instances(endpoint)[variant] < count:
+        asked = [{"VariantName": variant, "DesiredInstanceCount": count}]
+        endpoint = _change(sagemaker, place, asked)
+    if (now := instances(endpoint)[variant]) < count:
+        raise DeployFailed(
+            f"variant {variant} of {place.prefix} has {now} instances, asked for were {count}: "
+            f"{endpoint.get('FailureReason') or 'no reason given'}"
+        )
+    return f"{variant} has {now} instances"
 
 
 def identity(sagemaker: Any, place: Place, variant: str) -> tuple[str, str]:
@@ -157,11 +177,45 @@ def delete(sagemaker: Any, place: Place) -> None:
     )
 
 
+def _change(sagemaker: Any, place: Place, asked: list[dict[str, Any]]) -> Any:
+    """Ask for weights or counts; the endpoint once it has settled."""
+    try:
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=place.prefix, DesiredWeightsAndCapacities=asked
+        )
+    except ClientError as error:
+        _unless_under_way(sagemaker, place, error)
+    return there(sagemaker, place)
+
+
+def _arrived(endpoint: Any) -> bool:
+    """Whether AWS has done what it was asked for, not only taken note of it."""
+    return all(
+        one.get("CurrentWeight") == one.get("DesiredWeight")
+        for one in endpoint.get("ProductionVariants", [])
+    )
+
+
+def _shares(endpoint: Any) -> dict[str, float]:
+    """Percent of the callers that each variant gets."""
+    now = weights(endpoint)
+    total = sum(now.values())
+    return {name: round(100 * one / total, 6) if total else 0.0 for name, one in now.items()}
+
+
 def _unless_under_way(sagemaker: Any, place: Place, error: ClientError) -> None:
     """A request sent again after a lost answer meets its own change; the wait judges that."""
     found = seen(sagemaker, place)
     if found is None or found["EndpointStatus"] in _SETTLED:
         raise error
+
+
+def _next_step(place: Place) -> str:
+    return (
+        "its logs are in CloudWatch Logs "
+        f"/aws/sagemaker/Endpoints/{place.prefix}; see what it serves with `aws sagemaker "
+        f"describe-endpoint --endpoint-name {place.prefix}`, then start deploy again"
+    )
 
 
 def _told(split: dict[str, float]) -> str:

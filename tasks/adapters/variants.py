@@ -39,13 +39,13 @@ def ensure_model(sagemaker: Any, place: Place, wanted: Served) -> str:
     return model
 
 
-def spec(place: Place, wanted: Served, weight: float) -> dict[str, Any]:
+def spec(place: Place, wanted: Served, weight: float, instances: int = 1) -> dict[str, Any]:
     """The production variant of this version."""
     return {
         "VariantName": name(wanted),
         "ModelName": model_name(place, wanted),
         "InstanceType": place.instance_type,
-        "InitialInstanceCount": 1,
+        "InitialInstanceCount": instances,
         "InitialVariantWeight": float(weight),
     }
 
@@ -108,10 +108,14 @@ def ensure_alarm(cloudwatch: Any, place: Place, variant: str) -> str:
 
 def identity(sagemaker: Any, config: str, variant: str) -> tuple[str, str]:
     """Version and bundle digest of the variant's model, as SageMaker started it."""
-    found = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    model = next(one["ModelName"] for one in found if one["VariantName"] == variant)
+    model = _variant(sagemaker, config, variant)["ModelName"]
     environment = sagemaker.describe_model(ModelName=model)["PrimaryContainer"]["Environment"]
     return environment["MODEL_VERSION"], environment["BUNDLE_DIGEST"]
+
+
+def instances(sagemaker: Any, config: str, variant: str) -> int:
+    """How many instances the variant began with."""
+    return int(_variant(sagemaker, config, variant)["InitialInstanceCount"])
 
 
 def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -130,6 +134,11 @@ def absent(error: ClientError) -> bool:
     return told["Code"] in {"ValidationException", "ResourceNotFound"} and (
         "could not find" in told["Message"].lower() or "not found" in told["Message"].lower()
     )
+
+
+def _variant(sagemaker: Any, config: str, variant: str) -> Any:
+    found = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    return next(one for one in found if one["VariantName"] == variant)
 
 
 def _container(place: Place, wanted: Served) -> dict[str, Any]:

@@ -34,12 +34,12 @@ class Room:
         self.running[wanted.version] = wanted
         return "running"
 
-    def ask_staged(self, client, place, wanted, op_id, payload):
+    def ask_side(self, client, place, wanted, op_id, side, payload):
         if self.sick:
             return Answer(500, "model broke", wanted.version, wanted.bundle_digest)
         return self._answer(wanted, payload)
 
-    def switch(self, client, place, wanted, op_id):
+    def shift(self, client, place, wanted, op_id, percent):
         if self.public != wanted.version:
             self.done.append(("switch", wanted.version))
         self.before, self.public = self.public, wanted.version

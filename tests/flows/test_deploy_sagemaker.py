@@ -1,12 +1,19 @@
 """A release on a SageMaker endpoint that really serves."""
 
 import json
+from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
+from plugins.releases import MODEL
 
 from flows.deploy import RolloutPlan, deploy
-from tasks.adapters import aws
+from tasks import targets
+from tasks.adapters import aws, endpoints, registry
+from tasks.classifiers import load
 from tasks.errors import DeployFailed
+from tasks.records import Served
+from tasks.settings import Settings
 
 PLAN = RolloutPlan(target="sagemaker")
 
@@ -31,6 +38,7 @@ def test_second_release_replaces_the_first_and_a_silent_rollback_is_a_failure(
     assert invoke(shelf) == (f"v{first}", first)
 
     with callers(lambda: invoke(shelf)) as heard:
+        walk_by_hand(shelf, first, second)
         deploy("news", second, PLAN)
     assert invoke(shelf) == (f"v{second}", second)
     assert heard.failures == []
@@ -44,6 +52,62 @@ def test_second_release_replaces_the_first_and_a_silent_rollback_is_a_failure(
     assert {version for _, version in heard.answers} == {second}
     assert shelf.journal().champion.version == shelf.alias("champion") == second
     assert shelf.actions()[-2:] == [("started", third), ("rolled-back", third)]
-    made = [call["action"] for call in sandbox.calls() if call["service"] == "sagemaker"]
-    assert made.count("CreateEndpoint") == 1
-    assert "DeleteEndpointConfig" not in made
+    calls = [call for call in sandbox.calls() if call["service"] == "sagemaker"]
+    made = Counter(call["action"] for call in calls)
+    assert made["CreateEndpoint"] == 1
+    assert made["DeleteEndpointConfig"] == 0
+    asked = [call["asked"] for call in calls if call["action"] == "UpdateEndpoint"]
+    assert len(asked) == 3
+    for one in asked:
+        assert_guarded(one)
+
+
+def walk_by_hand(shelf, first, second):
+    """Every step of the target, before a flow releases what these leave beside the old one."""
+    settings = Settings()
+    place = targets.place_of(settings, load("news", settings.classifiers_dir), "sagemaker")
+    model = registry.get_version(registry.client(shelf.mlflow), MODEL, second)
+    wanted = Served(second, model.bundle_uri, model.bundle_digest, "sagemaker")
+    step = (aws.client, place, wanted, "by hand")
+
+    assert not endpoints.warm(*step)
+    endpoints.prepare(*step)
+    endpoints.stage(*step)
+    assert endpoints.warm(*step)
+    assert endpoints.healthy(*step, "new")
+    assert endpoints.healthy(*step, "old")
+    sides = [endpoints.ask_side(*step, side, {"text": "bank"}) for side in ("new", "old")]
+    assert [answer.version for answer in sides] == [second, first]
+    assert [endpoints.scale_out(*step) for _ in range(2)] == [f"v{second} has 2 instances"] * 2
+
+    split_and_count(shelf, step, first, second)
+
+    aws_says = endpoints.updates.there(aws.client("sagemaker"), place)["ProductionVariants"]
+    assert [one["CurrentInstanceCount"] for one in aws_says] == [1, 2]
+    assert endpoints.restore(*step) == f"v{first} 100, v{second} 0"
+
+
+def split_and_count(shelf, step, first, second):
+    """30 percent are 30 percent, and CloudWatch has counted what the callers were told."""
+    since = datetime.now(UTC)
+    assert endpoints.shift(*step, 30) == f"v{first} 70, v{second} 30"
+    told = Counter(invoke(shelf)[1] for _ in range(100))
+    new, old = endpoints.traffic(*step, since, datetime.now(UTC), 60)
+
+    assert 9 < told[second] < 51  # 100 x 0.3, and 4.6 standard deviations
+    # The callers of the test ask on meanwhile, and the minute began before the steps did.
+    assert (new.version, old.version) == (second, first)
+    assert (new.requests >= told[second], old.requests >= told[first]) == (True, True)
+    assert (new.errors, old.errors, new.slow, old.slow) == (0, 0, 0, 0)
+    assert 0 < new.p50_ms <= new.p95_ms <= new.p99_ms < 60_000
+
+
+def assert_guarded(update):
+    """An update of the endpoint rolls back by itself while the old fleet is there."""
+    assert update["RetainAllVariantProperties"] is True
+    policy = update["DeploymentConfig"]
+    assert policy["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] > 0
+    names = [one["AlarmName"] for one in policy["AutoRollbackConfiguration"]["Alarms"]]
+    there = aws.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    assert names
+    assert [one["AlarmName"] for one in there] == names

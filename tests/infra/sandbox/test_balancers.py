@@ -208,6 +208,10 @@ def test_a_dead_target_gets_no_traffic(balancer, targets):
     }
     assert balancer.answers(8001, 20) == {"strong": 20}
 
+    targets["strong"].die()
+    until(lambda: balancer.ask(8001).status_code == 502)
+    assert balancer.ask(8001).status_code == 502
+
 
 def test_requests_are_counted_in_cloudwatch(balancer, aws, weigh):
     weigh(0, 1)
@@ -217,7 +221,9 @@ def test_requests_are_counted_in_cloudwatch(balancer, aws, weigh):
 
     until(lambda: sums(aws, "RequestCount", balancer, balancer.green) == heard["green"])
     until(lambda: sums(aws, "RequestCount", balancer, None) == heard.total())
-    until(lambda: sums(aws, "HTTPCode_ELB_5XX_Count", balancer, None) == heard["Service"])
+    own = heard["Service"] + heard["Bad"]
+    until(lambda: sums(aws, "HTTPCode_ELB_5XX_Count", balancer, None) == own)
+    until(lambda: sums(aws, "TargetConnectionErrorCount", balancer, balancer.pair) >= 1)
 
 
 def test_a_target_that_failed_has_to_pass_more_than_once():

@@ -64,6 +64,7 @@ def test_serving_names_both_colours_and_both_listeners(serving):
     assert set(serving) == {
         *("EndpointUrl", "TestUrl", "ListenerArn", "TestListenerArn", "DeployDocument"),
         *("BlueTargetGroupArn", "GreenTargetGroupArn", "BlueInstanceId", "GreenInstanceId"),
+        "LoadBalancerFullName",
     }
     assert serving["EndpointUrl"].startswith("http://127.")
 

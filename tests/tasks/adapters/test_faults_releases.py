@@ -4,12 +4,22 @@ import io
 import json
 import tarfile
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
 from plugins.faults import PASSING, STAYING, Rows
 
-from tasks.adapters import aws, commands, fleet, scaling, stacks, updates, variants
+from tasks.adapters import (
+    aws,
+    colours,
+    commands,
+    scaling,
+    stacks,
+    traffic,
+    updates,
+    variants,
+)
 from tasks.records import Place, Served
 
 BUCKET = "faults-served"
@@ -115,19 +125,41 @@ def listener():
         LoadBalancerArn=balancer["LoadBalancerArn"],
         Protocol="HTTP",
         Port=80,
-        DefaultActions=[fleet._forward({arns["BlueTargetGroupArn"]: 100})],
+        DefaultActions=[colours.forward({arns["BlueTargetGroupArn"]: 100})],
     )
     return {**arns, "ListenerArn": made["Listeners"][0]["ListenerArn"]}
 
 
 @ROWS("elbv2", "ModifyListener")
-def switch_listener(case):
-    out, green = listener(), {"Blue": 0, "Green": 100}
-    fleet._set_split(aws.client, out, {"Blue": 100, "Green": 0})
+def shift_listener(case):
+    elbv2, out, some = aws.client("elbv2"), listener(), {"Blue": 70, "Green": 30}
+    colours.set_split(elbv2, out, {"Blue": 100, "Green": 0})
     return (
-        lambda: fleet._set_split(aws.client, out, green),
-        lambda: int(fleet._split(aws.client, out) == green),
+        lambda: colours.set_split(elbv2, out, some),
+        lambda: int(colours.split(elbv2, out) == some),
     )
+
+
+@ROWS("elbv2", "AddTags")
+def mark_colour(case):
+    elbv2, out = aws.client("elbv2"), listener()
+    return (
+        lambda: colours.mark(elbv2, out, "Green", case, case),
+        lambda: int(colours.version(elbv2, out, "Green") == case),
+    )
+
+
+@ROWS("elbv2", "DescribeTargetHealth", "DescribeTags")
+def look_at_colour(case):
+    elbv2, out = aws.client("elbv2"), listener()
+    return lambda: (colours.health(elbv2, out, "Blue"), colours.of(elbv2, out, case)), None
+
+
+@ROWS("cloudwatch", "GetMetricData")
+def read_traffic(case):
+    now = datetime.now(UTC)
+    asked = traffic.VARIANT, [("1", {"VariantName": case})], now - timedelta(minutes=1), now, 0.5
+    return lambda: traffic.arms(aws.client("cloudwatch"), *asked), None
 
 
 def named(kind, case):
@@ -192,10 +224,11 @@ def shift_weights(case):
     if updates.seen(sagemaker, where) is None:
         made = config("shift", (ONE, 1), (TWO, 0))()
         updates.create(sagemaker, where, made, "op")
-    updates.shift(sagemaker, where, updates.there(sagemaker, where), {"v1"})
+    some = {"v1": 70, "v2": 30}
+    updates.shift(sagemaker, where, updates.there(sagemaker, where), {"v1": 100})
     return (
-        lambda: updates.shift(sagemaker, where, updates.there(sagemaker, where), {"v2"}),
-        lambda: int(updates.serving(updates.there(sagemaker, where)) == {"v2"}),
+        lambda: updates.shift(sagemaker, where, updates.there(sagemaker, where), some),
+        lambda: int(updates.weights(updates.there(sagemaker, where)) == some),
     )
 
 

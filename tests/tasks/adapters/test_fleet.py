@@ -1,3 +1,8 @@
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -5,7 +10,7 @@ from plugins.bundles import make_tar
 
 from deployments.callers import Callers
 from tasks.adapters import aws, commands, fleet, probes
-from tasks.errors import DeployFailed
+from tasks.errors import DeployFailed, OldSideDown
 from tasks.records import Place, Served
 from training.formats import BundleManifest
 
@@ -39,6 +44,7 @@ def place(sandbox):
 
 @pytest.fixture(scope="module")
 def wanted(place, tiny_bundle, tmp_path_factory):
+    @cache
     def make(version, archive=None):
         folder = tiny_bundle(seed=int(version), engine="openvino-int8")
         digest = BundleManifest.model_validate_json((folder / "manifest.json").read_bytes()).digest
@@ -56,19 +62,23 @@ def test_versions_follow_each_other_and_a_broken_one_never_gets_traffic(
     first, second, broken = wanted("1"), wanted("2"), wanted("3", b"no archive")
 
     assert fleet.ask(aws.client, place, HELLO).status == 0
+    assert not fleet.warm(aws.client, place, first, "op-1")
     fleet.prepare(aws.client, place, first, "op-1")
+    with pytest.raises(DeployFailed, match="it gets no callers"):
+        fleet.shift(aws.client, place, first, "op-1", 100)
     assert "green" in fleet.stage(aws.client, place, first, "op-1")
-    fleet.switch(aws.client, place, first, "op-1")
+    fleet.shift(aws.client, place, first, "op-1", 100)
     fleet.prove(aws.client, place, first, HELLO)
     url = fleet.address(aws.client, place)
 
     with callers(lambda: asked(url)) as heard:
         sandbox.fault(service="ssm", action="SendCommand", kind="commit-then-500")
         assert "blue" in fleet.stage(aws.client, place, second, "op-2")
-        assert fleet.ask_staged(aws.client, place, second, "op-2", HELLO).version == "2"
+        assert sides(place, second, "op-2") == ("2", "1")
         assert fleet.ask(aws.client, place, HELLO).version == "1"
-        fleet.switch(aws.client, place, second, "op-2")
+        fleet.shift(aws.client, place, second, "op-2", 30)
         assert "blue" in fleet.stage(aws.client, place, second, "op-2")
+        fleet.shift(aws.client, place, second, "op-2", 100)
         fleet.prove(aws.client, place, second, HELLO)
 
         with pytest.raises(DeployFailed, match="not in gzip format"):
@@ -80,6 +90,48 @@ def test_versions_follow_each_other_and_a_broken_one_never_gets_traffic(
     assert probes.ask(url, HELLO, "no key").status == 401
     assert set(heard.answers) == {"1", "2"}
     assert [sent(place, op) for op in ("op-1", "op-2", "op-3")] == [1, 1, 1]
+
+
+def test_callers_are_split_and_counted_and_going_back_starts_nothing(place, wanted):
+    """Blue serves version 2 and green still runs version 1, as the test above left them."""
+    first = wanted("1")
+    assert fleet.warm(aws.client, place, first, "op-4")
+    assert not fleet.warm(aws.client, place, replace(first, bundle_digest="0" * 64), "op-4")
+    since = datetime.now(UTC)
+    assert "ran already" in fleet.stage(aws.client, place, first, "op-4")
+
+    fleet.shift(aws.client, place, first, "op-4", 30)
+    before = settled(lambda: counted(place, first, since))
+    url, caller = fleet.address(aws.client, place), key()
+    told = Counter(probes.ask(url, HELLO, caller).version for _ in range(200))
+    after = settled(lambda: counted(place, first, since), more_than=before)
+
+    assert 30 < told["1"] < 90  # 200 x 0.3, and 4.6 standard deviations
+    assert {v: after[v].requests - before[v].requests for v in after} == told
+    new = after["1"]
+    assert (new.errors, new.slow, after["2"].slow) == (0, new.requests, after["2"].requests)
+    assert 0 < new.p50_ms <= new.p95_ms <= new.p99_ms
+    assert fleet.scale_out(aws.client, place, first, "op-4") is None
+    assert sent(place, "op-4") == 0
+
+
+def test_callers_are_never_sent_back_to_a_dead_side(place, wanted, callers):
+    """The release of the test above goes on."""
+    first = wanted("1")
+
+    with callers(lambda: asked(fleet.address(aws.client, place))) as heard:
+        fleet.shift(aws.client, place, first, "op-4", 100)
+        assert "ran already" in fleet.stage(aws.client, place, first, "op-4")
+        assert sides(place, first, "op-4") == ("1", "2")
+        assert fleet.healthy(aws.client, place, first, "op-4", "old")
+        out = fleet._outputs(aws.client, place)
+        aws.client("ec2").stop_instances(InstanceIds=[out["BlueInstanceId"]])
+        assert not fleet.healthy(aws.client, place, first, "op-4", "old")
+        with pytest.raises(OldSideDown, match="green 100, blue 0, version 1 answers"):
+            fleet.restore(aws.client, place, first, "op-4")
+
+    assert heard.failures == []
+    assert "1" in heard.answers
 
 
 def key():
@@ -96,3 +148,25 @@ def sent(place, op_id):
     out = fleet._outputs(aws.client, place)
     instances = out["BlueInstanceId"], out["GreenInstanceId"]
     return sum(len(commands.sent(aws.client("ssm"), one, op_id)) for one in instances)
+
+
+def sides(place, served, op_id):
+    """Which version answers on the new and on the old side."""
+    told = [fleet.ask_side(aws.client, place, served, op_id, s, HELLO) for s in ("new", "old")]
+    return tuple(answer.version for answer in told)
+
+
+def counted(place, served, since):
+    """The arm of each version, with every request over a microsecond as a slow one."""
+    told = fleet.traffic(aws.client, place, served, "op-4", since, datetime.now(UTC), 1e-6)
+    return {arm.version: arm for arm in told}
+
+
+def settled(look, more_than=None):
+    """What is found twice in a row: the load balancer writes every two seconds."""
+    last, end = more_than, time.monotonic() + 60
+    while (found := look()) == more_than or found != last:
+        assert time.monotonic() < end, f"{found} after {last}"
+        last = found
+        time.sleep(2.5)
+    return found
