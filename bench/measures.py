@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from bench.load import Outcome, Phase
+from bench.generator import Outcome, Phase
 from bench.servers import Server
 
 # An answer that comes later than this is no use to the caller of the overload phase.
@@ -82,7 +82,7 @@ def drive(
         headers=dict(headers or {}),
     )
     done = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
+        [sys.executable, "-m", "bench.generator"],
         input=json.dumps(asdict(phase)),
         capture_output=True,
         text=True,

@@ -39,6 +39,7 @@ class Kind:
     body: Callable[[str], str] = _text
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Server:
@@ -83,7 +84,7 @@ class Server:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{self.kind.path}",
             self.kind.body("Is anybody there?").encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", **self.kind.headers},
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # nosec B310

@@ -1,7 +1,7 @@
 import math
 
+from bench.generator import Outcome
 from bench.goals import Run, judged
-from bench.load import Outcome
 from bench.measures import Measured
 
 

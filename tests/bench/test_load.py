@@ -1,130 +1,126 @@
-import asyncio
+"""What bench.load makes of Locust's files, and what its people ask."""
+
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+from bench.load.results import Taken, judged, read
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+HEAD = "Type,Name,Request Count,Failure Count,Requests/s,50%,95%,99%"
+GOOD = "2000,0,49.5,40,120,480"
 
 
-class Echo:
-    """A server that answers what `reply` says; `None` hangs up."""
-
-    def __init__(self, reply: Callable[[int], bytes | None], stall: tuple[int, float]) -> None:
-        self.asked, self.reply, self.stall = 0, reply, stall
-        self.loop = asyncio.new_event_loop()
-        self.server = self.loop.run_until_complete(asyncio.start_server(self.talk, "127.0.0.1", 0))
-        self.port = self.server.sockets[0].getsockname()[1]
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(int(head.rsplit(b": ", 1)[1]))
-                self.asked += 1
-                if self.asked == self.stall[0]:
-                    time.sleep(self.stall[1])  # the whole server, as a pause of its process is
-                if (answer := self.reply(self.asked)) is None:
-                    return
-                writer.write(answer)
-
-    def close(self) -> None:
-        async def end() -> None:
-            self.server.close()
-            if talks := asyncio.all_tasks() - {asyncio.current_task()}:
-                await asyncio.wait(talks, timeout=10)  # the callers have left
-            await asyncio.sleep(0)
-
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
+def stats(folder, total=GOOD):
+    file = folder / "locust_results_stats.csv"
+    file.write_text(f"{HEAD}\nPOST,/predict,{GOOD}\n,Aggregated,{total}\n")
+    return file
 
 
-@pytest.fixture
-def echo():
-    made = []
-
-    def start(reply=lambda number: ANSWER, stall=(0, 0.0)):
-        made.append(Echo(reply, stall))
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.close()
+def missed(found, taken=Taken(50, 10), users=100):
+    return [one.name for one in judged(found, taken, users) if one.measured and not one.reached]
 
 
-def load(server: Echo, **phase):
-    wanted = {
-        "port": server.port,
-        "path": "/",
-        "bodies": ["one", "two"],
-        "pid": os.getpid(),
-        "warm_s": 0.1,
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=json.dumps({**wanted, "drain_s": 5, **phase}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return json.loads(done.stdout)
+@pytest.mark.parametrize("name", ["locust_results_stats.csv", "locust_results.csv"])
+def test_locusts_files_are_found_by_either_name(tmp_path, name):
+    stats(tmp_path)
+
+    found = read(tmp_path / name)
+
+    assert (found.requests, found.rps, found.ms["99%"]) == (2000, 49.5, 480)
+    assert missed(found) == []
 
 
-def test_closed_loop_asks_again_when_answered_and_never_more_than_its_connections(echo):
-    server = echo()
-
-    found = load(server, seconds=0.5, connections=3)
-
-    assert set(found["statuses"]) == {"200"}
-    assert len(found["latencies"]) == found["statuses"]["200"] > 3
-    assert found["answers"] == {"0": "ok", "1": "ok"}
-    assert found["done_in_window"] <= server.asked
-
-
-def test_open_loop_counts_a_pause_for_everyone_who_was_due_in_it(echo):
-    server = echo(stall=(60, 0.5))
-
-    found = load(server, seconds=1.5, rate=100)
-
-    delayed = [us for us in found["latencies"] if us > 100_000]
-    assert len(delayed) > 15  # some 50 fall due in the pause
-    assert 75 < found["statuses"]["200"] < 225
+@pytest.mark.parametrize(
+    ("total", "goals"),
+    [
+        ("2000,0,49.5,110,120,480", ["p50 ms"]),
+        ("2000,0,49.5,40,310,510", ["p95 ms", "p99 ms"]),
+        ("2000,30,49.5,40,120,480", ["failures, share"]),
+        ("2000,0,44,40,120,480", ["requests/s, of those 100 people ask for"]),
+    ],
+)
+def test_each_target_that_is_missed_is_named(tmp_path, total, goals):
+    assert missed(read(stats(tmp_path, total))) == goals
 
 
-def test_refusals_and_lost_connections_are_no_answers(echo):
-    server = echo(lambda number: (ANSWER, BUSY, None)[number % 3])
+def test_a_machine_that_is_full_is_a_target_missed(tmp_path):
+    found = read(stats(tmp_path))
 
-    found = load(server, seconds=0.5, connections=2)
-
-    assert set(found["statuses"]) == {"200", "503", "lost"}
-    assert len(found["latencies"]) == found["statuses"]["200"]
-
-
-def test_once_ends_when_every_text_was_sent(echo):
-    server = echo()
-
-    found = load(server, seconds=30, connections=1, once=True)
-
-    assert server.asked == 2
-    assert found["seconds"] < 20
+    assert missed(found, Taken(71, 81)) == [
+        "CPU of the machine, percent",
+        "memory of the machine, percent",
+    ]
+    assert missed(found, Taken()) == []
 
 
-def test_window_of_a_slow_server_ends_later(echo):
-    server = echo(stall=(1, 0.9))
+def test_of_many_people_a_thousand_requests_a_second_are_wanted(tmp_path):
+    found = read(stats(tmp_path))
 
-    found = load(server, seconds=0.3, connections=1)
+    assert missed(found, users=5000) == ["requests/s"]
+    assert missed(found, users=None) == ["requests/s"]
 
-    assert found["seconds"] > 0.5
-    assert found["statuses"]["200"] > 3
+
+def test_a_run_without_a_request_reaches_nothing(tmp_path):
+    found = read(stats(tmp_path, "0,0,0.0,N/A,N/A,N/A"))
+
+    assert math.isnan(found.ms["50%"])
+    assert not any(one.reached for one in judged(found, Taken(), 100))
+
+
+def test_a_file_that_is_not_there_is_told_with_what_makes_it(tmp_path):
+    with pytest.raises(SystemExit, match="run locust with --csv"):
+        read(tmp_path / "locust_results.csv")
+
+
+def test_people_ask_as_callers_do_with_the_key_they_were_given(tmp_path):
+    asked = []
+
+    class Endpoint(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((self.path, self.headers["X-API-Key"], body))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        locust = [sys.executable, "-m", "locust", "-f", "bench/load/locustfile.py", "--headless"]
+        host = f"http://127.0.0.1:{server.server_port}"
+        many = ["--users", "3", "--spawn-rate", "3", "--run-time", "3s", "--only-summary"]
+        done = subprocess.run(
+            [*locust, "--host", host, *many, "--csv", str(tmp_path / "locust_results")],
+            cwd=CHECKOUT,
+            env={**os.environ, "LOAD_TEST_KEY": "key", "PYTHONPATH": str(CHECKOUT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    assert done.returncode == 0, done.stderr
+    found = read(tmp_path / "locust_results.csv")
+    assert found.failures == 0
+    assert 0 < found.requests <= len(asked)  # who is on the way at the end is not counted
+    assert {(path, key) for path, key, _ in asked} == {("/predict", "key")}
+    assert all(set(body) == {"text"} and body["text"] for _, _, body in asked)
