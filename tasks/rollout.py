@@ -8,16 +8,13 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import releases
 from tasks.adapters import aws, bundles
-from tasks.errors import GateFailed
-from tasks.policy import smoke
-from tasks.policy.smoke import Asked
-from tasks.records import Outcome, Place, Release, Served
+from tasks.records import Place, Release, Served
 from tasks.retries import live
+from tasks.smoke import GoldenTexts as GoldenTexts
+from tasks.smoke import smoke_test as smoke_test
 from tasks.targets import TARGETS
 
 log = logging.getLogger(__name__)
-
-GoldenTexts = tuple[tuple[str, str], ...]
 
 
 def on_failure(step: Callable[..., object], *args: object) -> Callable[..., None]:
@@ -46,27 +43,22 @@ def prepare_place(place: Place, wanted: Served, op_id: str) -> str:
     return TARGETS[place.target].prepare(aws.client, place, wanted, op_id)
 
 
+@live
+def is_warm(place: Place, wanted: Served, op_id: str) -> bool:
+    """Whether this version runs already where it would be started."""
+    return TARGETS[place.target].warm(aws.client, place, wanted, op_id)
+
+
 @live(task_run_name="start version {wanted.version} beside the old one")
 def stage(place: Place, wanted: Served, op_id: str) -> str:
     """Start the version beside the old one and wait until it is warm."""
     return TARGETS[place.target].stage(aws.client, place, wanted, op_id)
 
 
-@live
-def smoke_test(
-    place: Place, wanted: Served, op_id: str, golden: GoldenTexts, labels: tuple[str, ...]
-) -> str:
-    """Ask the staged version alone, by both contracts; GateFailed unless every answer is right."""
-    target = TARGETS[place.target]
-    asked = tuple(
-        Asked(key, label, target.ask_side(aws.client, place, wanted, op_id, "new", {key: text}))
-        for text, label in golden
-        for key in ("text", "data")
-    )
-    report = smoke.judge(asked, labels, wanted.version, wanted.bundle_digest)
-    if report.outcome is not Outcome.PASS:
-        raise GateFailed(f"smoke test of version {wanted.version}", report.reasons)
-    return f"{report.requests} requests, {report.right} got the label of the test set"
+@live(task_run_name="{percent} % to version {wanted.version}")
+def shift(place: Place, wanted: Served, op_id: str, percent: int) -> str:
+    """That share of the callers to the staged version, the rest to what served before."""
+    return TARGETS[place.target].shift(aws.client, place, wanted, op_id, percent)
 
 
 @live(task_run_name="switch to version {wanted.version}")
@@ -83,14 +75,27 @@ def prove(place: Place, wanted: Served, golden: GoldenTexts) -> str:
 
 @live
 def answers_already(
-    place: Place, release: Release | None, wanted: Served, golden: GoldenTexts
+    place: Place,
+    release: Release | None,
+    wanted: Served,
+    golden: GoldenTexts,
+    times: int = 1,
 ) -> Release | None:
-    """The release, if this version is its champion and what callers reach."""
+    """The release, if this version is its champion and what callers reach, so many times."""
     if release is None or not releases.is_champion(release, wanted):
         return None
-    answer = TARGETS[place.target].ask(aws.client, place, {"text": golden[0][0]})
-    found = (answer.status, answer.version, answer.digest)
-    return release if found == (200, wanted.version, wanted.bundle_digest) else None
+    for _ in range(times):
+        answer = TARGETS[place.target].ask(aws.client, place, {"text": golden[0][0]})
+        found = (answer.status, answer.version, answer.digest)
+        if found != (200, wanted.version, wanted.bundle_digest):
+            return None
+    return release
+
+
+def who_answers(place: Place) -> str | None:
+    """The version that a caller reaches now, None when nobody answers."""
+    answer = TARGETS[place.target].ask(aws.client, place, {"text": "Is anybody there?"})
+    return answer.version if answer.status == 200 else None
 
 
 @live

@@ -118,6 +118,16 @@ def log_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float])
         client.log_batch(run_id, metrics=new[start : start + _METRICS_A_CALL])
 
 
+def offer_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float]) -> bool:
+    """`log_metrics` of numbers that nothing waits for: a server that is away is a warning."""
+    try:
+        log_metrics(client, run_id, numbers)
+    except MlflowException as error:
+        log.warning("run %s does not get %s: %s", run_id, ", ".join(numbers), error)
+        return False
+    return True
+
+
 def log_files(client: MlflowClient, run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
     """Artifacts of a run in `folder` (empty: on top), over earlier ones of these names."""
     with TemporaryDirectory() as scratch:
