@@ -2,23 +2,39 @@
 
 import sys
 from contextlib import ExitStack
-from typing import Literal
+from typing import NamedTuple
 
 from prefect import flow
 from pydantic import BaseModel, Field
 
-from tasks import alerts, decisions, releases, rollout, targets
-from tasks.classifiers import Target
+from tasks import (
+    alerts,
+    approvals,
+    decisions,
+    history,
+    monitoring,
+    observation,
+    releases,
+    rollout,
+    targets,
+)
+from tasks.classifiers import Classifier, Target
 from tasks.data import load_classifier
-from tasks.records import Place, Release, Served
+from tasks.policy.watch import Look, Move
+from tasks.records import ModelVersion, Place, Release, Served
 from tasks.settings import Settings
+from tasks.strategy import AT_ONCE, Rollout
+
+_GOLDEN = 500  # rows of the test split, for the smoke test and for probes
+
+_NO_LOOKS: tuple[Look, ...] = ()
 
 
 class RolloutPlan(BaseModel, frozen=True):
     """Where to, and how carefully."""
 
     target: Target | None = Field(None, description="Empty: the target of the classifier file")
-    strategy: Literal["all-at-once"] = "all-at-once"
+    rollout: Rollout | None = Field(None, description="Empty: [rollout] of the classifier file")
     override_reason: str = Field(
         "",
         description="Why it goes out without PASS, for the flow deploy alone; kept in the ledger",
@@ -39,33 +55,43 @@ def deploy(
     settings = Settings()
     chosen = load_classifier(classifier, settings.classifiers_dir)
     place = targets.place_of(settings, chosen, plan.target)
-    model = releases.choose_version(settings.mlflow_tracking_uri, chosen.registered_model, version)
+    mlflow_uri = settings.mlflow_tracking_uri
+    model = releases.choose_version(mlflow_uri, chosen.registered_model, version)
     wanted = Served(model.version, model.bundle_uri, model.bundle_digest, place.target)
-    golden = rollout.golden_texts(place, settings.data_bucket, model.snapshot_sha256)
+    golden = rollout.golden_texts(place, settings.data_bucket, model.snapshot_sha256, _GOLDEN)
     verdict = releases.read_verdict(place, wanted)
     why = releases.check_verdict(verdict, wanted, plan.override_reason)
     told = {"version": f"{wanted.version}, bundle {wanted.bundle_digest[:12]}", "allowed": why}
+    going = _Going(settings, chosen, place, model, wanted, golden, plan.rollout or chosen.rollout)
     standing = releases.read_release(place)
-    release = rollout.answers_already(place, standing, wanted, golden) or _go_live(
-        place, wanted, golden, chosen.data.labels, told
-    )
-    releases.converge_aliases(settings.mlflow_tracking_uri, chosen.registered_model, release)
+    release = rollout.answers_already(place, standing, wanted, golden) or _go_live(going, told)
+    new = decisions.record_released(place, release, wanted, told.get("let out", why))
+    told["registry"] = history.tell_registry(place, mlflow_uri, chosen.registered_model, release)
     told["retired"] = rollout.retire_old(place, wanted, release.op_id)
+    told["watched"] = monitoring.ensure_alarms(place, chosen)
     told["address"] = rollout.address(place)
     title = f"{classifier} version {wanted.version} serves on {place.target}"
-    if decisions.record_released(place, release, wanted, why):
-        alerts.notify(place, title, told["address"])
+    if new:
+        alerts.notify(place, title, f"{why}. It answers at {told['address']}.")
     alerts.publish_steps(f"deploy-{classifier}", title, told)
+    history.publish_history(place)
     return wanted
 
 
-def _go_live(
-    place: Place,
-    wanted: Served,
-    golden: rollout.GoldenTexts,
-    labels: tuple[str, ...],
-    told: dict[str, str],
-) -> Release:
+class _Going(NamedTuple):
+    """A release on its way: what goes where, how, and what it is asked."""
+
+    settings: Settings
+    chosen: Classifier
+    place: Place
+    model: ModelVersion
+    wanted: Served
+    golden: rollout.GoldenTexts
+    plan: Rollout
+
+
+def _go_live(going: _Going, told: dict[str, str]) -> Release:
+    place, wanted, labels = going.place, going.wanted, going.chosen.data.labels
     release = releases.claim_release(place, wanted, decisions.holder())
     with ExitStack() as undo:
         undo.push(rollout.on_failure(alerts.tell_failure, place, wanted, told))
@@ -75,12 +101,37 @@ def _go_live(
         undo.push(rollout.on_failure(rollout.restore_traffic, place, release, wanted))
         told["prepared"] = rollout.prepare_place(place, wanted, release.op_id)
         told["started"] = rollout.stage(place, wanted, release.op_id)
-        told["smoke test"] = rollout.smoke_test(place, wanted, release.op_id, golden, labels)
-        release = releases.begin_switch(place, release)
-        told["switched"] = rollout.switch(place, wanted, release.op_id)
-        told["proved"] = rollout.prove(place, wanted, golden)
-        release = releases.commit_release(place, release)
+        told["smoke test"] = rollout.smoke_test(
+            place,
+            wanted,
+            release.op_id,
+            going.golden,
+            labels,
+            going.model.run_id,
+            going.settings.mlflow_tracking_uri,
+        )
+        release = releases.renew_release(place, release, approvals.minutes(going.settings))
+        told["let out"] = approvals.ask(going.settings, wanted, told["allowed"])
+        release = releases.commit_release(place, _move_callers(going, release, told))
         undo.pop_all()
+    return release
+
+
+def _move_callers(going: _Going, release: Release, told: dict[str, str]) -> Release:
+    """Step by step, each judged before the next; at once where nothing served before."""
+    place, wanted, golden = going.place, going.wanted, going.golden
+    beside = release.champion is not None and release.champion.target == place.target
+    plan, looks = going.plan if beside else AT_ONCE, _NO_LOOKS
+    release = releases.begin_switch(place, release)
+    for step in plan.watched:
+        told[f"{step.percent} %"] = rollout.shift(place, wanted, release.op_id, step.percent)
+        release, looks = observation.observe(place, release, wanted, step, plan, golden, looks)
+        if looks[-1].move is Move.TAKE_ALL:
+            break
+    told["switched"] = rollout.switch(place, wanted, release.op_id)
+    told["proved"] = rollout.prove(place, wanted, golden)
+    if plan.bake:
+        release, _ = observation.observe(place, release, wanted, plan.bake, plan, golden, looks)
     return release
 
 

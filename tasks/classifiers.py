@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from tasks.errors import BadConfig
-from tasks.policy.rollouts import Rollout
 from tasks.search import Tuning
+from tasks.strategy import Rollout
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Target = Literal["ec2", "sagemaker"]

@@ -1,6 +1,7 @@
 """The orchestrator's only reader of the environment."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +25,10 @@ class Settings(BaseSettings):
     classifiers_dir: Path = Path("classifiers")
     templates_dir: Path = Path("infra/cloudformation")
     vpc_id: str = Field("", description="VPC of the EC2 target; empty: the account's default VPC")
+    approval: Literal["auto", "approve", "never"] = Field(
+        "auto", description="whether a person must let each version out in this environment"
+    )
+    approval_minutes: float = Field(720, gt=0, le=10_080, description="silence until then means no")
     git_sha: str = "unknown"
     mlflow_tracking_uri: str = Field(
         "http://localhost:5000",

@@ -8,11 +8,13 @@ settings.load_profile("ci")
 pytest_plugins = [
     "plugins.bundles",
     "plugins.certificates",
+    "plugins.champions",
     "plugins.faults",
     "plugins.flows",
     "plugins.live_pools",
     "plugins.mlflow_server",
     "plugins.releases",
+    "plugins.room",
     "plugins.sandbox",
     "plugins.tiny_training",
 ]

@@ -1,101 +1,12 @@
 """The order of a release and what is put back, on a target in memory; real targets have their own
 files."""
 
-import json
-from dataclasses import dataclass, field
-
 import pytest
 
 from flows import deploy as module
 from flows.deploy import RolloutPlan, deploy
-from tasks import rollout, targets
+from tasks import rollout
 from tasks.errors import BadInput, Conflict, DeployFailed, GateFailed
-from tasks.records import Answer
-
-LABELS = ("World", "Sports", "Business", "Sci/Tech")
-
-
-@dataclass
-class Room:
-    """Stand in for a target: remembers what runs, what callers reach and what was done."""
-
-    running: dict = field(default_factory=dict)
-    public: str = ""
-    done: list = field(default_factory=list)
-    sick: bool = False
-    unproved: bool = False
-
-    def prepare(self, client, place, wanted, op_id):
-        return "a room"
-
-    def stage(self, client, place, wanted, op_id):
-        if wanted.version not in self.running:
-            self.done.append(("start", wanted.version))
-        self.running[wanted.version] = wanted
-        return "running"
-
-    def ask_side(self, client, place, wanted, op_id, side, payload):
-        if self.sick:
-            return Answer(500, "model broke", wanted.version, wanted.bundle_digest)
-        return self._answer(wanted, payload)
-
-    def shift(self, client, place, wanted, op_id, percent):
-        if self.public != wanted.version:
-            self.done.append(("switch", wanted.version))
-        self.before, self.public = self.public, wanted.version
-        return "switched"
-
-    def prove(self, client, place, wanted, payload):
-        if self.unproved:
-            raise DeployFailed("the old one answers")
-        assert self.ask(client, place, payload).version == wanted.version
-        return "proved"
-
-    def ask(self, client, place, payload):
-        if not self.public:
-            return Answer(0, "nobody", "", "")
-        return self._answer(self.running[self.public], payload)
-
-    def restore(self, client, place, wanted, op_id):
-        if self.public == wanted.version:
-            self.public = self.before
-        self.done.append(("restore", wanted.version))
-        return "restored"
-
-    def retire(self, client, place, wanted, op_id):
-        return "nothing"
-
-    def address(self, client, place):
-        return "http://room"
-
-    @staticmethod
-    def _answer(served, payload):
-        if "data" in payload:
-            body = {"main_category": list(LABELS[:3]), "probabilities": [0.5, 0.3, 0.2]}
-        else:
-            body = {
-                "prediction": "World",
-                "confidence": 0.5,
-                "model_version": served.version,
-                "processing_time": 0.1,
-                "timestamp": "2026-01-15T10:30:00Z",
-            }
-        return Answer(200, json.dumps(body), served.version, served.bundle_digest)
-
-
-@pytest.fixture
-def room(monkeypatch):
-    made = Room()
-    monkeypatch.setitem(targets.TARGETS, "ec2", made)
-    return made
-
-
-@pytest.fixture
-def champion(shelf, room):
-    """Released as the flow would leave it, without the seconds that a flow run takes."""
-    served = shelf.release(shelf.version(seed=1), "ec2")
-    room.running[served.version], room.public = served, served.version
-    return served.version
 
 
 def test_the_second_release_keeps_the_first_as_previous(shelf, room, champion, sandbox):

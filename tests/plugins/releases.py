@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,23 +115,30 @@ class Shelf:
         return f"releases/{self.environment}/news"
 
 
+def unwatched(folder: Path) -> Path:
+    """A folder with the classifier `news`, whose releases are not watched for minutes."""
+    text = Path(os.environ["PERENNIAL_CLASSIFIERS_DIR"], "news.toml").read_text("utf-8")
+    (folder / "news.toml").write_text(f"{text}\n[rollout]\nstrategy = 'all-at-once'\n", "utf-8")
+    return folder
+
+
 @pytest.fixture
 def shelf(
     prefect_server: None,
     settings_env: None,
     mlflow_server: str,
     tiny_model_tar: Callable[..., Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Shelf:
     """An environment that no other test uses, with a frozen test split."""
-    import os
-
     from deployments.callers import Callers
     from tasks.adapters import aws
 
     environment = f"r{next(NUMBERS)}"
     monkeypatch.setenv("PERENNIAL_ENVIRONMENT", environment)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    monkeypatch.setenv("PERENNIAL_CLASSIFIERS_DIR", str(unwatched(tmp_path)))
     profile = f"profile-{environment}"
     aws.client("iam").create_instance_profile(InstanceProfileName=profile)
     monkeypatch.setenv("PERENNIAL_INSTANCE_PROFILE", profile)

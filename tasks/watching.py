@@ -1,0 +1,167 @@
+"""One step of a rollout while it is looked at, again and again: how do both versions do?"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from tasks import releases
+from tasks.adapters import aws
+from tasks.errors import DeployFailed, GateFailed
+from tasks.policy import canary, rollout_page
+from tasks.policy.canary import Finding, Limits
+from tasks.policy.watch import Look, Move, Watched, next_move
+from tasks.records import Arm, Outcome, Place, Release, Served
+from tasks.retries import may_pass
+from tasks.smoke import GoldenTexts
+from tasks.strategy import Rollout, Step
+from tasks.targets import TARGETS, Side, Target
+
+log = logging.getLogger(__name__)
+
+_LOOKS_A_STEP = 20
+_LONGEST_PAUSE_S = 30.0
+_LEASE_MINUTES = 10.0  # a holder that says nothing for so long is taken for dead
+_PROBES_AT_ONCE = 4
+_ENDS = frozenset({Move.GO_ON, Move.TAKE_ALL})
+_FAILS = frozenset({Move.GO_BACK, Move.GIVE_UP})
+
+
+def follow(watch: "Watch", tell: Callable[[Look], None]) -> None:
+    """Look until the step may end; GateFailed when it must go back or nobody can say."""
+    while (move := watch.look()) not in _ENDS:
+        last = watch.looks[-1]
+        tell(last)
+        if move in _FAILS:
+            raise GateFailed(rollout_page.headline(last), watch.reasons)
+        watch.act(move)
+        time.sleep(min(_LONGEST_PAUSE_S, 60 * watch.step.minutes / _LOOKS_A_STEP))
+    tell(watch.looks[-1])
+
+
+@dataclass(slots=True)
+class Watch:
+    """One step while it is looked at; `seen` is what its next move depends on."""
+
+    place: Place
+    release: Release
+    wanted: Served
+    step: Step
+    plan: Rollout
+    texts: GoldenTexts
+    looks: list[Look]
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    begun: float = field(default_factory=time.monotonic)
+    seen: Watched = field(default_factory=lambda: Watched(0, Outcome.INCONCLUSIVE))
+    asked: tuple[tuple[str, str, str], ...] = ()
+    offset: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.offset = self.looks[-1].minutes if self.looks else 0.0
+
+    @property
+    def target(self) -> Target:
+        return TARGETS[self.place.target]
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            max_error_rate=self.plan.max_error_rate,
+            min_requests=self.plan.min_requests,
+            steps=len(self.plan.watched) + 1,
+        )
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the last move was made; a side that is down is a reason of its own."""
+        sick = (f"version {self.wanted.version} is not healthy",) if self.seen.new_down else ()
+        return sick + self.looks[-1].finding.reasons
+
+    def look(self) -> Move:
+        """Renew the lease, read both sides, judge them, and say what to do."""
+        self.release = releases.renew_release.fn(self.place, self.release, _LEASE_MINUTES)
+        new, old, finding = self.found()
+        minutes = (time.monotonic() - self.begun) / 60
+        self.seen = replace(
+            self.seen,
+            minutes=minutes,
+            outcome=finding.outcome,
+            slow_only=canary.slow_only(finding),
+            new_down=self.down("new", self.seen.new_down),
+            old_down=self.down("old", self.seen.old_down) if self.step.percent < 100 else 0,
+        )
+        move = next_move(self.step, self.seen)
+        at = self.offset + minutes
+        self.looks.append(Look(self.step.percent, at, new, old, finding, move))
+        log.info("%s: %s", rollout_page.headline(self.looks[-1]), "; ".join(self.reasons))
+        return move
+
+    def found(self) -> tuple[Arm, Arm | None, Finding]:
+        """Both arms and what they show; ERROR when CloudWatch cannot be read just now."""
+        where = (aws.client, self.place, self.wanted, self.release.op_id)
+        window = (self.since, datetime.now(UTC), self.plan.max_p99_ms / 1000)
+        try:
+            new, old = self.target.traffic(*where, *window)
+        except Exception as error:
+            if not (may_pass(error) or isinstance(error, DeployFailed)):
+                raise
+            nothing = Arm(self.wanted.version, 0, 0, 0)
+            return nothing, None, Finding(Outcome.ERROR, (f"no metrics: {error}"[:300],), {})
+        old = old if self.step.percent < 100 else None
+        finding = canary.judge(new, old, self.limits)
+        return new, old, self.with_answers(finding) if self.asked else finding
+
+    def with_answers(self, finding: Finding) -> Finding:
+        """The finding, and FAIL when the probes' answers are worse than the old version's."""
+        answers = canary.judge_answers(self.asked, self.limits)
+        grave = answers.outcome is Outcome.FAIL
+        return Finding(
+            Outcome.FAIL if grave else finding.outcome,
+            (*answers.reasons, *finding.reasons) if grave else (*finding.reasons, *answers.reasons),
+            finding.numbers | answers.numbers,
+        )
+
+    def down(self, side: Side, before: int) -> int:
+        """How many looks in a row found that side sick."""
+        where = (aws.client, self.place, self.wanted, self.release.op_id)
+        return 0 if self.target.healthy(*where, side) else before + 1
+
+    def act(self, move: Move) -> None:
+        """What a look asks for besides waiting."""
+        if move is Move.SCALE_OUT:
+            where = (aws.client, self.place, self.wanted, self.release.op_id)
+            if (grown := self.target.scale_out(*where)) is not None:
+                log.warning("too slow: %s; the step begins again", grown)
+                self.since, self.begun = datetime.now(UTC), time.monotonic()
+                self.offset = self.looks[-1].minutes
+            self.seen = replace(self.seen, scaled=True)
+        elif move is Move.PROBE:
+            log.warning(
+                "too few requests: %s texts of the test split are sent to each side",
+                self.plan.min_requests,
+            )
+            self.asked = self.probe()
+            self.seen = replace(self.seen, probed=True)
+
+    def probe(self) -> tuple[tuple[str, str, str], ...]:
+        """Ask both sides the same texts; (label, new's answer, old's answer) of each text once."""
+        sides: tuple[Side, ...] = ("new", "old") if self.step.percent < 100 else ("new",)
+        rows = [self.texts[at % len(self.texts)] for at in range(self.plan.min_requests)]
+        told = [self.answers(side, [text for text, _ in rows]) for side in sides]
+        if len(sides) == 1:
+            return ()
+        pairs = zip(rows, told[0], told[1], strict=True)
+        once = {text: (label, new, old) for (text, label), new, old in pairs if new and old}
+        return tuple(once.values())
+
+    def answers(self, side: Side, texts: list[str]) -> list[str]:
+        """The labels that one side gives the texts, empty where it gave none."""
+        where = (aws.client, self.place, self.wanted, self.release.op_id, side)
+        with self.target.session(*where) as session, ThreadPoolExecutor(_PROBES_AT_ONCE) as pool:
+            told = list(pool.map(lambda text: session.ask({"text": text}), texts))
+        return [
+            json.loads(one.body).get("prediction", "") if one.status == 200 else "" for one in told
+        ]
