@@ -1,13 +1,17 @@
 """A release on EC2 that really serves, and one whose process is killed on the way."""
 
+import os
 import signal
 import subprocess
 import sys
 
+from plugins.releases import MODEL
 from prefect.settings import get_current_settings
 
+from deployments import smoke
 from flows.deploy import deploy
-from tasks.adapters import aws, commands, probes, secrets, stacks
+from tasks.adapters import aws, commands, probes, registry, secrets, stacks
+from tasks.records import Outcome
 
 KILLED_AT = """
 import os
@@ -28,8 +32,23 @@ def killed_at(step, version, monkeypatch):
     assert ended.returncode == -signal.SIGKILL
 
 
+def assert_smoke_by_hand(shelf, url, version, key, monkeypatch):
+    buckets = {"DataBucket": os.environ["PERENNIAL_DATA_BUCKET"]}
+    monkeypatch.setattr(smoke.Account, "outputs", lambda _: buckets)
+
+    report = smoke.run(smoke.Wanted(host=url, model_name=MODEL, api_key=key, username="ann"))
+
+    client = registry.client(shelf.mlflow)
+    logged = client.get_run(registry.get_version(client, MODEL, version).run_id).data.metrics
+    assert report.outcome is Outcome.PASS, report
+    assert report.numbers["memory_mb"] > 10
+    assert set(logged) == {f"smoke/{name}" for name in report.numbers}
+    told = registry.get_tags(client, MODEL, version)["smoke_test"]
+    assert told == f"PASS at {url}, by ann"
+
+
 def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
-    shelf, callers, monkeypatch
+    shelf, callers, back_and_timed, monkeypatch
 ):
     first, second = (shelf.version(seed=seed, engine="openvino-int8") for seed in (1, 2))
     deploy("news", first)
@@ -43,6 +62,7 @@ def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
         assert answer.status == 200, answer
         return answer.version
 
+    assert_smoke_by_hand(shelf, out["EndpointUrl"], first, key, monkeypatch)
     with callers(ask) as heard:
         killed_at("begin_switch", second, monkeypatch)
         op_id = shelf.journal().op_id
@@ -57,3 +77,10 @@ def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
     ids = out["BlueInstanceId"], out["GreenInstanceId"]
     assert sum(len(commands.sent(aws.client("ssm"), one, op_id)) for one in ids) == 1
     assert shelf.actions()[-2:] == [("started", second), ("released", second)]
+
+    heard = back_and_timed(ask)
+
+    assert (heard.failures, ask()) == ([], first)
+    assert shelf.journal().champion.version == shelf.alias("champion") == first
+    sent = [commands.sent(aws.client("ssm"), one, shelf.journal().op_id) for one in ids]
+    assert sent == [[], []]  # it ran all the time, on the other side
