@@ -77,15 +77,20 @@ class EndpointActions:
 
     def update_endpoint_weights_and_capacities(self) -> Any:
         endpoint = _settled(self._get_param("EndpointName"))
-        answer = super().update_endpoint_weights_and_capacities()  # type: ignore[misc]
         variants = {variant["VariantName"]: variant for variant in endpoint.production_variants}
-        for wanted in self._get_param("DesiredWeightsAndCapacities"):
-            variant = variants[wanted["VariantName"]]
+        asked = {one["VariantName"]: one for one in self._get_param("DesiredWeightsAndCapacities")}
+        if unknown := ", ".join(asked.keys() - variants):
+            raise Invalid(
+                f'The variant name(s) "{unknown}" is/are not present within endpoint configuration'
+                f' "{endpoint.endpoint_config_name}".'
+            )
+        for name, wanted in asked.items():
+            variant = variants[name]
             if (weight := wanted.get("DesiredWeight")) is not None:
                 variant["CurrentWeight"] = variant["DesiredWeight"] = float(weight)
             if (count := wanted.get("DesiredInstanceCount")) is not None:
                 variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(count)
-        return answer
+        return ActionResult({"EndpointArn": endpoint.arn})
 
     def delete_endpoint(self) -> Any:
         name = self._get_param("EndpointName")

@@ -90,6 +90,13 @@ def test_traffic_goes_by_weight_or_to_the_named_variant(live):
     ]
     assert {live.ask("live")[1] for _ in range(10)} == {"canary"}
 
+    live.sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName="live",
+        DesiredWeightsAndCapacities=[{"VariantName": "canary", "DesiredInstanceCount": 3}],
+    )
+    told = live.settled("live")["ProductionVariants"]
+    assert [(v["CurrentWeight"], v["CurrentInstanceCount"]) for v in told] == [(0, 1), (1, 3)]
+
 
 def test_the_old_version_answers_until_the_new_one_does(live):
     live.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="two")
