@@ -16,7 +16,7 @@ from tasks.adapters import alarms, aws, ledger, marks
 from tasks.errors import OldSideDown, ProjectError
 from tasks.policy import recovery
 from tasks.policy.recovery import Fate, Finding, Need
-from tasks.policy.releases import ROLLED_BACK, UNFINISHED
+from tasks.policy.releases import UNFINISHED
 from tasks.records import Alarm, Entry, Place, Release
 from tasks.settings import Settings
 
@@ -66,15 +66,19 @@ def conclude(ended: Mapping[str, State[str]]) -> dict[str, str]:
 
 def _look(place: Place, release: Release, newest: tuple[Entry, ...]) -> Finding:
     """Ask only what the decision hangs on."""
-    fate = Fate.ALIVE
+    fate, now = Fate.ALIVE, datetime.now(UTC)
     red: tuple[Alarm, ...] = ()
+    answered = None
+    if not recovery.at_rest(release, newest):
+        fate = runs.fate(release.holder)
+    elif release.champion and recovery.fresh(release, now):
+        there = replace(place, target=release.champion.target)
+        answered = rollout.who_answers(there)
     if recovery.watched(release, newest):
         mine = f"{place.prefix}-"
         found = alarms.red(aws.client("cloudwatch"), mine)
         red = tuple(one for one in found if recovery.blames(one.name.removeprefix(mine)))
-    elif release.state != ROLLED_BACK:
-        fate = runs.fate(release.holder)
-    return recovery.needed(release, fate, datetime.now(UTC), newest, red)
+    return recovery.needed(release, fate, now, newest, red, answered)
 
 
 def _take_back(place: Place, release: Release, reason: str) -> None:
@@ -114,7 +118,9 @@ def _roll_back(place: Place, release: Release, found: Finding) -> None:
     """Start the rollback once for this release; tell a person when that did not help."""
     name = f"rollback/{place.classifier}"
     version = {} if found.version is None else {"version": found.version}
-    run = runs.start(name, {**version, "reason": found.reason}, key=release.op_id)
+    run = runs.start(
+        name, {**version, "reason": found.reason}, key=f"{release.op_id}-{found.version}"
+    )
     if run.state is None or not run.state.is_final():
         return
     if releases.read_release(place) == release:

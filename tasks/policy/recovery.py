@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tasks.policy import releases
@@ -13,6 +13,7 @@ from tasks.records import Alarm, Entry, Release
 # Not the guard of one endpoint update, red at a single 5xx, and not silence: no version is to
 # blame when nobody asks. TARGET-error-rate and so on, after the place's own part of the name.
 _BLAMING = re.compile(r"[a-z0-9]+-(error-rate|latency|no-healthy-host)")
+_AWAKE = timedelta(hours=1)
 
 
 class Fate(StrEnum):
@@ -48,6 +49,7 @@ def needed(
     now: datetime,
     history: Sequence[Entry],
     alarms: Sequence[Alarm],
+    answered: str | None = None,
 ) -> Finding:
     """What the release needs now.
 
@@ -57,21 +59,39 @@ def needed(
         now: With a time zone.
         history: The newest ledger entries, at least those of this release.
         alarms: The red ones that blame what serves.
+        answered: The version that answered a caller just now, where that was asked.
     """
     if release is None:
         return Finding(Need.NOTHING, "never released")
     if release.state in releases.UNFINISHED:
         return _unfinished(release, fate, now)
-    if release.state != releases.LIVE:
-        return Finding(Need.NOTHING, f"at rest: {release.state}")
-    if done := _commits(release, history):
-        return _watched(release, datetime.fromisoformat(done[-1].at), alarms)
-    return _committed(release, fate, now)
+    if not at_rest(release, history):
+        return _committed(release, fate, now)
+    if answered is not None and release.champion and answered != release.champion.version:
+        told = f"callers reach version {answered}, the champion is {release.champion.version}"
+        return Finding(Need.ROLL_BACK, told, release.champion.version)
+    if commits := _commits(release, history):
+        return _watched(release, datetime.fromisoformat(commits[-1].at), alarms)
+    return Finding(Need.NOTHING, f"at rest: {release.state}")
+
+
+def at_rest(release: Release, history: Sequence[Entry]) -> bool:
+    """Whether journal and ledger agree that the release is over."""
+    return release.state == releases.ROLLED_BACK or watched(release, history)
+
+
+def fresh(release: Release, now: datetime) -> bool:
+    """Whether a run that lost this release may still wake up and move traffic.
+
+    Nothing fences traffic itself: between its look into the journal and its call a run can stand
+    still for as long as it likes.
+    """
+    return bool(release.until) and now < datetime.fromisoformat(release.until) + _AWAKE
 
 
 def watched(release: Release, history: Sequence[Entry]) -> bool:
     """Whether the release is over and done, so that only an alarm can undo it."""
-    return release.state == releases.LIVE and bool(_commits(release, history))
+    return bool(_commits(release, history))
 
 
 def blames(alarm: str) -> bool:
@@ -80,6 +100,8 @@ def blames(alarm: str) -> bool:
 
 
 def _commits(release: Release, history: Sequence[Entry]) -> list[Entry]:
+    if release.state != releases.LIVE:
+        return []
     made = (RELEASED, RETURNED)
     return [one for one in history if one.op_id == release.op_id and one.action in made]
 

@@ -28,8 +28,8 @@ def entry(action="released", op_id="op", minutes=-5):
     return Entry(at(minutes), "run-1", action, "news", "2", "its verdict is PASS", op_id)
 
 
-def found(release, fate=Fate.ALIVE, history=(), alarms=(), now=NOW):
-    return recovery.needed(release, fate, now, history, alarms)
+def found(release, fate=Fate.ALIVE, history=(), alarms=(), now=NOW, answered=None):
+    return recovery.needed(release, fate, now, history, alarms, answered)
 
 
 LEASES = {"none": "", "running": at(1), "past": at(-1)}
@@ -103,6 +103,22 @@ def test_what_cannot_or_must_not_go_back_again_is_for_a_person(release, action):
 
 def test_the_commit_of_another_release_says_nothing_about_this_one():
     assert found(LIVE, Fate.OVER, [entry(op_id="other")], [RED]).need is Need.CONVERGE
+
+
+@pytest.mark.parametrize(("release", "champion"), [(LIVE, "2"), (BACK, "1")])
+def test_traffic_that_a_fenced_out_run_moved_goes_back_to_the_champion(release, champion):
+    strayed = found(release, history=[entry()], alarms=[RED], answered="3")
+
+    assert (strayed.need, strayed.version) == (Need.ROLL_BACK, champion)
+    assert strayed.reason == f"callers reach version 3, the champion is {champion}"
+    assert found(release, history=[entry()], answered=champion).need is Need.NOTHING
+    assert found(STAGING, answered="3").need is Need.NOTHING
+
+
+def test_a_fenced_out_run_is_reckoned_with_for_an_hour():
+    assert recovery.fresh(replace(BACK, until=at(-59)), NOW)
+    assert not recovery.fresh(replace(BACK, until=at(-61)), NOW)
+    assert not recovery.fresh(BACK, NOW)
 
 
 @pytest.mark.parametrize(
