@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,10 @@ class Account(BaseSettings):
     vpc_id: str = ""
     pool_type: Literal["process", "ecs"] = "process"
     image_tag: str = Field("", description="tag of the pushed images; empty: the git commit")
+    approval: Literal["auto", "approve", "never"] = Field(
+        "auto", description="whether a person must let each version out"
+    )
+    approval_minutes: float = Field(720, gt=0, le=10_080, description="silence until then means no")
     mlflow_tracking_uri: str = Field(
         "http://localhost:5000",
         validation_alias="MLFLOW_TRACKING_URI",
@@ -79,6 +84,8 @@ class Account(BaseSettings):
             "PERENNIAL_TRAINING_IMAGE": f"{outputs['TrainingRepositoryUri']}:{tag}",
             "PERENNIAL_SERVING_IMAGE": f"{outputs['ServingRepositoryUri']}:{tag}",
             "PERENNIAL_VPC_ID": self.vpc_id,
+            "PERENNIAL_APPROVAL": self.approval,
+            "PERENNIAL_APPROVAL_MINUTES": str(self.approval_minutes),
             "PERENNIAL_GIT_SHA": commit,
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
@@ -90,9 +97,19 @@ class Account(BaseSettings):
         }
 
 
+def main() -> None:
+    """What a shell has to know to run a flow by hand: `eval "$(python -m deployments.account)"`."""
+    for name, value in Account().job_environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
 def git_sha() -> str:
     """The commit that is checked out, `unknown` outside a git checkout."""
     found = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
     return found.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()
