@@ -46,8 +46,8 @@ def is_news(s3: "S3Client", bucket: str, key: str, message: str, within_s: float
 
 
 def forget(s3: "S3Client", bucket: str, key: str) -> None:
-    """The message was not told after all."""
-    s3.delete_object(Bucket=bucket, Key=key)
+    """The message was not told after all. Written over: nobody here may delete objects."""
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({"message": "", "by": ""}).encode())
 
 
 def _read(s3: "S3Client", bucket: str, key: str) -> tuple[dict[str, str], datetime, str] | None:

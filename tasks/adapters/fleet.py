@@ -256,7 +256,6 @@ def _parameters(client: Clients, place: Place) -> dict[str, str]:
         "VpcId": vpc,
         "SubnetIds": ",".join(by_zone[zone] for zone in sorted(by_zone)[:2]),
         "InstanceProfile": place.instance_profile,
-        "AlertTopicArn": place.topic_arn,
         "Project": place.project,
         "Environment": place.environment,
         "Classifier": place.classifier,

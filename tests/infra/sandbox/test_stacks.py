@@ -46,7 +46,6 @@ def serving(cloudformation, bootstrap, sandbox):
         "VpcId": vpc,
         "SubnetIds": ",".join(one["SubnetId"] for one in subnets[:2]),
         "InstanceProfile": bootstrap["InstanceProfile"],
-        "AlertTopicArn": bootstrap["AlertTopicArn"],
     }
     return make(cloudformation, "stacks-test-news-ec2", "ec2-serving.yaml", parameters)
 
