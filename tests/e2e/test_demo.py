@@ -142,6 +142,8 @@ def test_running_it_again_repeats_nothing(demo, endpoint, state, rows):
     assert again.returncode == 0, again.stdout[-4000:]
     assert training_jobs() == jobs
     assert len(MlflowClient().search_model_versions("name='bert-news-classifier'")) == 1
+    found = httpx.post(f"{os.environ['PREFECT_API_URL']}/automations/filter", json={}).json()
+    assert [one["name"] for one in found].count("a release crashed") == 1
 
 
 def test_what_was_serving_serves_again_after_the_sandbox_was_killed(endpoint, state):
