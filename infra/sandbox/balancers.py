@@ -146,7 +146,7 @@ class Watcher:
                 print(f"sandbox: listener {place[0]}:{place[1]}: {problem}", flush=True)
                 listening.close()
                 continue
-            app = proxy.Forwarder(*wanted[place], client, meter, self.healthy)
+            app = proxy.Forwarder(*wanted[place], client, meter, self.healthy, self.world.faults)
             server = uvicorn.Server(
                 uvicorn.Config(app, log_level="error", lifespan="off", server_header=False,
                                date_header=False, access_log=False, timeout_keep_alive=60,

@@ -16,7 +16,7 @@ CALL_KINDS = (
 )
 DATA_KINDS = (
     *("job-failure", "spot-interruption", "silent-rollback"),
-    *("slow-variant", "capacity-error"),
+    *("slow-variant", "capacity-error", "failing-version"),
 )
 # Whose calls are kept with what they ask for: JSON without secrets.
 _REMEMBERED = ("sagemaker",)

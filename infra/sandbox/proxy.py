@@ -14,6 +14,7 @@ import httpx
 from moto.elbv2.models import elbv2_backends
 
 from infra.sandbox import metrics
+from infra.sandbox.faults import Faults
 from infra.sandbox.world import ACCOUNT, REGION
 
 _FLUSH_S = 2.0
@@ -108,6 +109,7 @@ class Forwarder:
     client: httpx.AsyncClient
     meter: Meter
     healthy: Callable[[str], list[tuple[str, int]]]
+    faults: Faults
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -151,8 +153,16 @@ class Forwarder:
             for name, value in answer.headers.raw
             if name.decode().lower() not in {*_HOP_BY_HOP, "content-encoding", "content-length"}
         ]
-        headers.append((b"content-length", str(len(answer.content)).encode()))
-        return Told(answer.status_code, headers, answer.content, group, target=True)
+        status, content = answer.status_code, answer.content
+        if self.fails(answer.headers.get("x-model-version", "")):
+            status, content = 500, b'{"error": "fault injected"}'
+        headers.append((b"content-length", str(len(content)).encode()))
+        return Told(status, headers, content, group, target=True)
+
+    def fails(self, version: str) -> bool:
+        """The fault `failing-version`: so large a `share` of what the version answers is a 500."""
+        fault = self.faults.take("failing-version", version)
+        return fault is not None and random.random() < fault.get("share", 1)
 
     def actions(self, scope: Any) -> list[Any]:
         """Of the first rule that fits, by priority; of the default at last."""

@@ -23,6 +23,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.send_response(200)
+        self.send_header("X-Model-Version", self.server.name)
         self.end_headers()
         self.wfile.write(f"{self.server.name} {self.headers.get('X-Forwarded-For')}".encode())
 
@@ -224,6 +225,18 @@ def test_requests_are_counted_in_cloudwatch(balancer, aws, weigh):
     own = heard["Service"] + heard["Bad"]
     until(lambda: sums(aws, "HTTPCode_ELB_5XX_Count", balancer, None) == own)
     until(lambda: sums(aws, "TargetConnectionErrorCount", balancer, balancer.pair) >= 1)
+
+
+def test_one_version_fails_while_the_other_answers(balancer, sandbox, weigh):
+    weigh(50, 50)
+    sandbox.fault(kind="failing-version", name="green", times=1000)
+
+    answers = [balancer.ask(8000) for _ in range(40)]
+    sandbox.clear_faults()
+
+    told = {(one.headers["X-Model-Version"], one.status_code) for one in answers}
+    assert told == {("blue", 200), ("green", 500)}
+    assert {balancer.ask(8000).status_code for _ in range(20)} == {200}
 
 
 def test_a_target_that_failed_has_to_pass_more_than_once():
