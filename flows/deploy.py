@@ -20,6 +20,7 @@ from tasks import (
 )
 from tasks.classifiers import Classifier, Target
 from tasks.data import load_classifier
+from tasks.errors import OldSideDown
 from tasks.policy.watch import Look, Move
 from tasks.records import ModelVersion, Place, Release, Served
 from tasks.settings import Settings
@@ -72,7 +73,8 @@ def deploy(
     told["address"] = rollout.address(place)
     title = f"{classifier} version {wanted.version} serves on {place.target}"
     if new:
-        alerts.notify(place, title, f"{why}. It answers at {told['address']}.")
+        message = f"{why}. It answers at {told['address']}."
+        alerts.notify(place, title, message, about=release.op_id)
     alerts.publish_steps(f"deploy-{classifier}", title, told)
     history.publish_history(place)
     return wanted
@@ -95,7 +97,8 @@ def _go_live(going: _Going, told: dict[str, str]) -> Release:
     release = releases.claim_release(place, wanted, decisions.holder())
     with ExitStack() as undo:
         undo.push(rollout.on_failure(alerts.tell_failure, place, wanted, told))
-        undo.push(rollout.on_failure(releases.reopen_release, place, release))
+        # Where the old side is down, traffic stays on the new one: reconcile looks after it.
+        undo.push(rollout.on_failure(releases.reopen_release, place, release, unless=OldSideDown))
         told["recorded"] = decisions.record_start(place, release, wanted, told["allowed"])
         told["verified"] = releases.verify_bundle(wanted, labels)
         undo.push(rollout.on_failure(rollout.restore_traffic, place, release, wanted))
@@ -109,6 +112,7 @@ def _go_live(going: _Going, told: dict[str, str]) -> Release:
             labels,
             going.model.run_id,
             going.settings.mlflow_tracking_uri,
+            going.chosen.serving.smoke_p50_ms,
         )
         release = releases.renew_release(place, release, approvals.minutes(going.settings))
         told["let out"] = approvals.ask(going.settings, wanted, told["allowed"])

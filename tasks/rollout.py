@@ -17,11 +17,16 @@ from tasks.targets import TARGETS
 log = logging.getLogger(__name__)
 
 
-def on_failure(step: Callable[..., object], *args: object) -> Callable[..., None]:
-    """An exit callback that calls `step` with the reason, only when the block failed."""
+def on_failure(
+    step: Callable[..., object], *args: object, unless: type[BaseException] | None = None
+) -> Callable[..., None]:
+    """An exit callback that calls `step` with the reason, only when the block failed.
+
+    Not when it failed in the way of `unless`: then somebody else has to do it later.
+    """
 
     def undo(kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if kind is not None:
+        if kind is not None and not (unless and issubclass(kind, unless)):
             step(*args, reason=f"{kind.__name__}: {error}"[:1000])
 
     return undo

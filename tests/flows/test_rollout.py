@@ -12,7 +12,7 @@ from prefect.flow_runs import resume_flow_run
 from flows.deploy import RolloutPlan, deploy
 from tasks import approvals, releases, targets
 from tasks.classifiers import load
-from tasks.errors import Conflict, GateFailed
+from tasks.errors import Conflict, GateFailed, OldSideDown
 from tasks.policy.watch import Move
 from tasks.records import Served
 from tasks.settings import Settings
@@ -178,6 +178,18 @@ def test_a_version_that_fails_later_is_taken_back_and_a_better_one_comes_in_step
     assert f"version {good} beside version {champion}" in told
     assert all(f"| {share} % |" in told for share in (10, 50, 100))
     assert "data:image/png" in told
+
+
+def test_when_both_would_be_bad_the_side_that_answers_keeps_the_callers(shelf, room, champion):
+    new = shelf.version(seed=2)
+    room.answered = lambda share: ((2000, 200 if share == 100 else 0, 0), (2000, 0, 0))
+    room.down = {"old"}
+
+    with pytest.raises(OldSideDown):
+        deploy("news", new, RolloutPlan(rollout=rollout()))
+
+    assert (room.public, room.share) == (new, 100)
+    assert (shelf.journal().state, shelf.journal().candidate.version) == ("SWITCHING", new)
 
 
 def test_an_environment_that_takes_no_releases_takes_none(settings_env, monkeypatch):
