@@ -28,7 +28,7 @@ def invoke(shelf):
 
 
 def test_second_release_replaces_the_first_and_a_silent_rollback_is_a_failure(
-    shelf, sandbox, callers
+    shelf, sandbox, callers, back_and_timed
 ):
     versions = (shelf.version(seed=seed, engine="openvino-int8") for seed in (1, 2, 3))
     first, second, third = versions
@@ -60,6 +60,10 @@ def test_second_release_replaces_the_first_and_a_silent_rollback_is_a_failure(
     assert len(asked) == 3
     for one in asked:
         assert_guarded(one)
+
+    heard = back_and_timed(lambda: invoke(shelf)[1])
+    assert (heard.failures, invoke(shelf)) == ([], (f"v{first}", first))
+    assert shelf.journal().champion.version == shelf.alias("champion") == first
 
 
 def walk_by_hand(shelf, first, second):

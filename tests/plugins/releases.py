@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -178,6 +179,31 @@ class Callers:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+
+
+@pytest.fixture
+def back_and_timed(
+    callers: type[Callers], record_property: Callable[[str, object], None]
+) -> Callable[[Callable[[], str]], Callers]:
+    """Roll `news` back while a client asks; notes the seconds until the last wrong answer."""
+
+    def measure(ask: Callable[[], str]) -> Callers:
+        from flows.rollback import rollback
+
+        last: dict[str, float] = {}
+
+        def timed() -> str:
+            version = ask()
+            last[version] = time.monotonic()
+            return version
+
+        bad, began = ask(), time.monotonic()
+        with callers(timed) as heard:
+            rollback("news")
+        record_property("seconds to roll back", round(last[bad] - began, 1))
+        return heard
+
+    return measure
 
 
 @pytest.fixture
