@@ -7,9 +7,10 @@ from datetime import datetime
 
 from prefect import flow
 
-from tasks import alerts, decisions, history, releases, returning, rollout, targets
+from tasks import alerts, decisions, history, monitoring, releases, returning, rollout, targets
 from tasks.classifiers import Target
 from tasks.data import load_classifier
+from tasks.errors import OldSideDown
 from tasks.policy.history import Past, in_the_way, left_behind, previous_after
 from tasks.records import Place, Release, Served
 from tasks.settings import Settings
@@ -52,10 +53,12 @@ def rollback(
     new = decisions.record_returned(place, release, undone, wanted, left, why)
     told["registry"] = history.tell_registry(place, mlflow_uri, model, release)
     told["retired"] = rollout.retire_old(place, wanted, release.op_id)
+    told["watched"] = monitoring.ensure_alarms(place, chosen)
     told["address"] = rollout.address(place)
     title = f"{classifier} is back at version {wanted.version} on {place.target}"
     if new:
-        alerts.notify(place, title, f"{why}. It answers at {told['address']}.")
+        message = f"{why}. It answers at {told['address']}."
+        alerts.notify(place, title, message, about=release.op_id)
     else:
         told["found"] = "it was champion and answered already: nothing was to be done"
     alerts.publish_steps(f"rollback-{classifier}", title, told)
@@ -81,7 +84,8 @@ def _go_back(
         undo.push(rollout.on_failure(returning.tell_failure, place, wanted, told))
         bundle = returning.verify_bundle(place, past, wanted)
         release = releases.claim_release(place, wanted, decisions.holder(), going_back=True)
-        undo.push(rollout.on_failure(releases.reopen_release, place, release))
+        # Where the old side is down, traffic stays on the new one: reconcile looks after it.
+        undo.push(rollout.on_failure(releases.reopen_release, place, release, unless=OldSideDown))
         told["recorded"] = decisions.record_returning(place, release, wanted, why)
         undo.push(rollout.on_failure(rollout.restore_traffic, place, release, wanted))
         warm = rollout.is_warm(place, wanted, release.op_id)

@@ -19,16 +19,17 @@ _SAME_S = 3600
 
 
 @task(cache_policy=NO_CACHE)
-def notify(place: Place, subject: str, message: str, command: str = "") -> bool:
+def notify(place: Place, subject: str, message: str, command: str = "", about: str = "") -> bool:
     """Tell the topic's subscribers, with this run's page and the command to type next.
 
-    The same is told once an hour at most. What was done stays done when nobody can be told: that
-    is a warning, never an error.
+    The same is told once an hour at most; with another `about`, a release's op id, the same words
+    are another thing. What was done stays done when nobody can be told: that is a warning, never
+    an error.
     """
     key = f"{place.releases}/told/{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
     parts = [message, f"Next: {command}" if command else "", _page()]
     try:
-        if not _is_news(place, key, message):
+        if not _is_news(place, key, f"{about} {message}"):
             log.info("told already in the last hour: %s", subject)
             return False
         told = "\n\n".join(part for part in parts if part)

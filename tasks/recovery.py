@@ -98,7 +98,7 @@ def _take_back(place: Place, release: Release, reason: str) -> None:
     releases.reopen_release(place, mine, reason)
     serves = f"version {mine.champion.version} serves" if mine.champion else "nothing serves"
     title = f"{place.classifier} version {wanted.version} was taken back, {serves}"
-    alerts.notify(place, title, reason, again)
+    alerts.notify(place, title, reason, again, release.op_id)
 
 
 def _finish(place: Place, release: Release, newest: tuple[Entry, ...]) -> None:
@@ -111,7 +111,7 @@ def _finish(place: Place, release: Release, newest: tuple[Entry, ...]) -> None:
     begun = next((one for one in newest if one.op_id == release.op_id), None)
     if decisions.record_end(there, release, served, begun):
         title = f"{place.classifier} version {served.version} serves on {served.target}"
-        alerts.notify(place, title, rollout.address(there))
+        alerts.notify(place, title, rollout.address(there), about=release.op_id)
 
 
 def _roll_back(place: Place, release: Release, found: Finding) -> None:

@@ -48,8 +48,8 @@ def heard(place):
     return read
 
 
-def tell(place, subject="news went back", message="p99 was 900 ms"):
-    return alerts.notify.fn(place, subject, message, "make status")
+def tell(place, subject="news went back", message="p99 was 900 ms", about=""):
+    return alerts.notify.fn(place, subject, message, "make status", about)
 
 
 def test_a_message_carries_the_runs_page_and_the_next_command(place, heard, monkeypatch):
@@ -66,6 +66,10 @@ def test_the_same_is_told_once_and_anything_else_at_once(place, heard):
 
     assert told == [True, False, True, True]
     assert len(heard()) == 3
+
+
+def test_the_same_words_about_another_release_are_told(place, heard):
+    assert [tell(place, about=op_id) for op_id in ("one", "one", "two")] == [True, False, True]
 
 
 def test_the_same_is_told_again_after_an_hour(place, heard, monkeypatch):
