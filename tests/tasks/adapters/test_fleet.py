@@ -1,7 +1,7 @@
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from plugins.bundles import make_tar
 
 from deployments.callers import Callers
-from tasks.adapters import aws, commands, fleet, probes
+from tasks.adapters import aws, colours, commands, fleet, probes
 from tasks.errors import DeployFailed, OldSideDown
 from tasks.records import Place, Served
 from training.formats import BundleManifest
@@ -101,10 +101,10 @@ def test_callers_are_split_and_counted_and_going_back_starts_nothing(place, want
     assert "ran already" in fleet.stage(aws.client, place, first, "op-4")
 
     fleet.shift(aws.client, place, first, "op-4", 30)
-    before = settled(lambda: counted(place, first, since))
-    url, caller = fleet.address(aws.client, place), key()
-    told = Counter(probes.ask(url, HELLO, caller).version for _ in range(200))
-    after = settled(lambda: counted(place, first, since), more_than=before)
+    before = counted(place, first, since)
+    with probes.Session(fleet.address(aws.client, place), key()) as caller:
+        told = Counter(caller.ask(HELLO).version for _ in range(200))
+    after = counted(place, first, since)
 
     assert 30 < told["1"] < 90  # 200 x 0.3, and 4.6 standard deviations
     assert {v: after[v].requests - before[v].requests for v in after} == told
@@ -158,15 +158,29 @@ def sides(place, served, op_id):
 
 def counted(place, served, since):
     """The arm of each version, with every request over a microsecond as a slow one."""
+    out = fleet._outputs(aws.client, place)
+    seen = writes(out)
+    end = time.monotonic() + 60
+    while writes(out) < seen + 2:  # the first may have begun before the last request
+        assert time.monotonic() < end, "the load balancer writes no metrics"
+        time.sleep(0.3)
     told = fleet.traffic(aws.client, place, served, "op-4", since, datetime.now(UTC), 1e-6)
     return {arm.version: arm for arm in told}
 
 
-def settled(look, more_than=None):
-    """What is found twice in a row: the load balancer writes every two seconds."""
-    last, end = more_than, time.monotonic() + 60
-    while (found := look()) == more_than or found != last:
-        assert time.monotonic() < end, f"{found} after {last}"
-        last = found
-        time.sleep(2.5)
-    return found
+def writes(out):
+    """How often the load balancer has written its metrics."""
+    now = datetime.now(UTC)
+    told = aws.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/ApplicationELB",
+        MetricName="HealthyHostCount",
+        Dimensions=[
+            {"Name": name, "Value": value}
+            for name, value in colours.dimensions(out, "Blue").items()
+        ],
+        StartTime=now - timedelta(minutes=30),
+        EndTime=now + timedelta(minutes=1),
+        Period=3600,
+        Statistics=["SampleCount"],
+    )
+    return sum(point["SampleCount"] for point in told["Datapoints"])
