@@ -113,8 +113,6 @@ def _committed(release: Release, fate: Fate, now: datetime) -> Finding:
         left = f"LIVE, and Prefect does not know {release.holder}"  # all that is left may be redone
     if not left:
         return Finding(Need.NOTHING, f"LIVE, {release.holder} is finishing it")
-    if release.going_back:
-        return Finding(Need.ROLL_BACK, left, _champion(release))
     return Finding(Need.CONVERGE, left)
 
 
