@@ -34,7 +34,7 @@ def ask(settings: Settings, wanted: Served, why: str) -> str:
     """Who lets the version out and why; GateFailed when nobody does. Silence means no."""
     gate = f"approval of version {wanted.version}"
     if settings.approval == "auto":
-        return f"{why}; this environment needs no approval"
+        return why
     if settings.approval == "never":
         told = "this environment takes no releases (PERENNIAL_APPROVAL=never)"
         raise GateFailed(gate, (told,))

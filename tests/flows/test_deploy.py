@@ -8,6 +8,8 @@ from flows.deploy import RolloutPlan, deploy
 from tasks import rollout
 from tasks.errors import BadInput, Conflict, DeployFailed, GateFailed
 
+pytestmark = pytest.mark.usefixtures("engineless")
+
 
 def test_the_second_release_keeps_the_first_as_previous(shelf, room, champion, sandbox):
     new = shelf.version(seed=2)

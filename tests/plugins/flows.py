@@ -44,3 +44,32 @@ def settings_env(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
     }.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def engineless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flows and tasks are called as the functions they are: no Prefect run, retry or artifact.
+
+    For tests of what a flow does in which order; Prefect's engine takes seconds for each run.
+    """
+    from uuid import uuid4
+
+    from prefect import Flow, Task
+
+    from tasks import alerts, decisions, history, observation
+
+    runs: list[str] = []
+
+    def run(flow: Any, *args: Any, **more: Any) -> Any:
+        runs.append(f"flow run {uuid4()} attempt 1")
+        try:
+            return flow.fn(*args, **more)
+        finally:
+            runs.pop()
+
+    monkeypatch.setattr(Flow, "__call__", run)
+    monkeypatch.setattr(Task, "__call__", lambda task, *args, **more: task.fn(*args, **more))
+    monkeypatch.setattr(decisions, "holder", lambda: runs[-1])
+    for module in (alerts, history, observation):
+        for name in [name for name in vars(module) if name.endswith("_artifact")]:
+            monkeypatch.setattr(module, name, lambda *_, **__: uuid4())
