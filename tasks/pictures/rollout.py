@@ -24,7 +24,8 @@ def sides(looks: Sequence[Look], max_error_rate: float, max_p99_ms: float) -> by
         (latency, max_p99_ms, "p99, ms"),
     ):
         axes.axhline(limit, color=GREY, linestyle=":", label="limit")
-        axes.set(title=title, xlabel="minutes")
+        axes.set_title(title, pad=14)  # above the shares
+        axes.set_xlabel("minutes")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=8)

@@ -8,7 +8,7 @@ from tasks.policy.watch import Look, Move
 from tasks.records import Arm
 
 _HEAD = (
-    "| callers | minutes | requests | errors | slow | p99 ms | |",
+    "| callers | until minute | requests | errors | slow | p99 ms | |",
     "|---:|---:|---:|---:|---:|---:|---|",
 )
 _SAID = {
@@ -42,7 +42,7 @@ def page(classifier: str, version: str, looks: Sequence[Look], pictures: Sequenc
 def headline(look: Look) -> str:
     """Where the rollout stands, in one line."""
     return (
-        f"{look.percent} % of the callers for {look.minutes:.1f} minutes: "
+        f"{look.percent} % of the callers, minute {look.minutes:.1f} of the rollout: "
         f"{look.finding.outcome}, {_SAID[look.move]}"
     )
 

@@ -37,7 +37,7 @@ def test_each_step_is_a_row_with_the_numbers_of_its_last_look():
 
 
 def test_the_headline_says_where_it_stands_and_what_came_of_it():
-    assert headline(LOOKS[-1]) == "50 % of the callers for 44.2 minutes: FAIL, went back"
+    assert headline(LOOKS[-1]) == "50 % of the callers, minute 44.2 of the rollout: FAIL, went back"
 
 
 @pytest.mark.parametrize(
