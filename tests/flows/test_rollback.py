@@ -66,6 +66,7 @@ def test_it_goes_back_to_what_served_before_and_once_is_enough(shelf, room, two,
     )
 
 
+@pytest.mark.usefixtures("engineless")
 def test_it_goes_to_the_champion_of_a_moment(shelf, room, two, released):
     first = two[0]
     released(3)
@@ -76,6 +77,7 @@ def test_it_goes_to_the_champion_of_a_moment(shelf, room, two, released):
     assert room.public == shelf.journal().champion.version == first.version
 
 
+@pytest.mark.usefixtures("engineless")
 def test_what_never_was_champion_goes_nowhere(shelf, room, two):
     before = shelf.journal()
 
@@ -85,6 +87,7 @@ def test_what_never_was_champion_goes_nowhere(shelf, room, two):
     assert (shelf.journal(), room.done) == (before, [])
 
 
+@pytest.mark.usefixtures("engineless")
 def test_neither_the_registry_nor_the_bad_bundle_is_needed(shelf, room, two, monkeypatch, caplog):
     first, second = two
     corrupt(shelf, second)
@@ -97,6 +100,7 @@ def test_neither_the_registry_nor_the_bad_bundle_is_needed(shelf, room, two, mon
     assert "are behind the journal" in caplog.text
 
 
+@pytest.mark.usefixtures("engineless")
 def test_a_rotten_bundle_is_refused_up_front_and_the_next_good_one_named(
     shelf, room, two, released
 ):
@@ -113,6 +117,7 @@ def test_a_rotten_bundle_is_refused_up_front_and_the_next_good_one_named(
     assert shelf.journal().state == "LIVE"
 
 
+@pytest.mark.usefixtures("engineless")
 def test_a_version_that_does_not_run_any_more_is_started_and_tried(shelf, room, two):
     first, second = two
     del room.running[first.version]
@@ -128,6 +133,7 @@ def test_a_version_that_does_not_run_any_more_is_started_and_tried(shelf, room, 
     assert room.public == shelf.journal().champion.version == first.version
 
 
+@pytest.mark.usefixtures("engineless")
 def test_a_half_switched_release_is_put_back(shelf, room, two):
     """Its process died between the switch and the commit: the champion is the good one."""
     second = two[1]
@@ -142,6 +148,7 @@ def test_a_half_switched_release_is_put_back(shelf, room, two):
     assert shelf.actions()[-2:] == [("rolled-back", "9"), ("returned", second.version)]
 
 
+@pytest.mark.usefixtures("engineless")
 def test_a_target_that_strayed_from_the_journal_is_set_right(shelf, room, two):
     first, second = two
     room.public = first.version
@@ -151,6 +158,7 @@ def test_a_target_that_strayed_from_the_journal_is_set_right(shelf, room, two):
     assert room.public == shelf.journal().champion.version == second.version
 
 
+@pytest.mark.usefixtures("engineless")
 def test_a_running_release_is_taken_over_and_its_holder_touches_nothing_more(
     shelf, room, two, monkeypatch
 ):
@@ -176,6 +184,7 @@ class Killed(BaseException):
     """The process ended here."""
 
 
+@pytest.mark.usefixtures("engineless")
 def test_a_rollback_that_died_after_its_commit_is_told_to_the_ledger_once(
     shelf, room, two, monkeypatch
 ):
