@@ -96,6 +96,7 @@ def _go_live(going: _Going, told: dict[str, str]) -> Release:
     place, wanted, labels = going.place, going.wanted, going.chosen.data.labels
     release = releases.claim_release(place, wanted, decisions.holder())
     with ExitStack() as undo:
+        undo.callback(history.publish_history, place)  # comes last: the release was taken back
         undo.push(rollout.on_failure(alerts.tell_failure, place, wanted, told))
         # Where the old side is down, traffic stays on the new one: reconcile looks after it.
         undo.push(rollout.on_failure(releases.reopen_release, place, release, unless=OldSideDown))

@@ -36,6 +36,9 @@ class NoUndo:
     def push(self, _):
         pass
 
+    def callback(self, *_):
+        pass
+
     def pop_all(self):
         pass
 
