@@ -4,6 +4,7 @@
 Every other action changed no champion.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,12 @@ RETURNED = "returned"
 RETURNING = "returning"
 _BEGUN = ("started", RETURNING)
 _CELL = 40  # characters: Prefect never breaks the lines of a table's cell
+# What a reason can do without where it has no room: the error's kind, the minute, half of an id.
+_SPARE = (
+    (re.compile(r"^[A-Z]\w+: "), ""),
+    (re.compile(r" of the callers, minute [\d.]+ of the rollout"), ""),
+    (re.compile(r"flow run ([0-9a-f]{8})[0-9a-f-]{28} attempt \d+"), r"run \1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,4 +229,6 @@ def _moment(at: str) -> datetime:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
+    for spare, kept in _SPARE:
+        line = spare.sub(kept, line)
     return line if len(line) <= _CELL else f"{line[: _CELL - 3]}..."

@@ -200,6 +200,26 @@ def test_the_table_has_short_cells_and_the_newest_on_top():
     assert len(history.rows([long])[0]["why"]) == 40
 
 
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (
+            "GateFailed: 10 % of the callers, minute 0.3 of the rollout: FAIL, went back: errors 9",
+            "10 %: FAIL, went back: errors 9",
+        ),
+        (
+            "flow run 8ae6e0af-0970-4197-9501-f823ae13c2da attempt 1 ended while",
+            "run 8ae6e0af ended while",
+        ),
+        ("rollback from version 2: slow", "rollback from version 2: slow"),
+    ],
+)
+def test_a_short_cell_says_what_matters_of_the_reason(reason, why):
+    entry = Entry("2026", "run", "rolled-back", "news", "1", reason, "op")
+
+    assert history.rows([entry])[0]["why"] == why
+
+
 def test_the_registry_hears_when_a_version_was_released_and_left():
     found = history.tags(told("released 1", "released 2", "returned 1 2").entries)
 
