@@ -81,8 +81,7 @@ class Gameday:
         fault(kind="failing-version", name=self.bad, share=_FAILING_SHARE, times=1_000_000)
         run = ended(run)
         fault()
-        last = max(one.at for one in self.crowd.since(began) if one.version == self.bad)
-        note = f"{last - heard:.0f} s from its first answer to its last one"
+        note = f"{self.last(began, self.bad) - heard:.0f} s from its first answer to its last one"
         expected = Ending("FAILED", "ROLLED_BACK", self.good, "10 %: FAIL")
         self.end(name, began, run, expected, may_fail=self.bad, note=note)
 
@@ -92,13 +91,11 @@ class Gameday:
         run = self.deploy(self.bad, _CAREFUL)
         self.hear(run, began, self.bad)
         died = time.monotonic()
-        number = kill(run)
+        kill(run)
         run = ended(run)
         self.wait(lambda: self.journal().state != "SWITCHING", "reconcile puts it back")
-        note = (
-            f"{number} processes of its run killed; {time.monotonic() - died:.0f} s later the "
-            f"journal says: {self.journal().reason}"
-        )
+        seconds = time.monotonic() - died
+        note = f"{seconds:.0f} s after the kill all was back: {self.journal().reason}"
         self.end(name, began, run, Ending("CRASHED", "ROLLED_BACK", self.good), note=note)
 
     def back(self) -> None:
@@ -106,8 +103,8 @@ class Gameday:
         began = self.begin(name)
         run = ended(start("rollback", {"reason": "a rehearsal"}))
         self.settled()
-        last = max(one.at for one in self.crowd.since(began) if one.version == self.good)
-        note = f"{last - began:.1f} s from the command to the last answer of version {self.good}"
+        seconds = self.last(began, self.good) - began
+        note = f"{seconds:.1f} s from the command to the last answer of version {self.good}"
         self.end(name, began, run, Ending("COMPLETED", "LIVE", self.first), note=note)
 
     def again(self) -> None:
@@ -150,6 +147,11 @@ class Gameday:
 
     def journal(self) -> Release:
         return predict.live(self.account, CLASSIFIER)[0]
+
+    def last(self, since: float, version: str) -> float:
+        """When that version answered last, `since` when it did not."""
+        told = self.crowd.since(since)
+        return max((one.at for one in told if one.version == version), default=since)
 
     def hear(self, run: FlowRun, since: float, version: str) -> float:
         """Wait for the first answer of that version; when it came."""
@@ -258,15 +260,16 @@ def looked_up(run: FlowRun) -> FlowRun:
         return client.read_flow_run(run.id)
 
 
-def kill(run: FlowRun) -> int:
+def kill(run: FlowRun) -> None:
     """SIGKILL to every process of the flow run, as the kernel does when memory is out."""
-    found = 0
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.environ().get("PREFECT__FLOW_RUN_ID") == str(run.id):
                 process.kill()
-                found += 1
-    return found
+                found.append(process)
+    if not found:
+        raise NotFound(f"no process of flow run {run.id} on this machine: is its worker elsewhere?")
 
 
 def page(run: FlowRun) -> str:
