@@ -134,6 +134,13 @@ def test_the_endpoint_answers_the_list_contract_too(endpoint):
     assert body["probabilities"] == sorted(body["probabilities"], reverse=True)
 
 
+def test_schedules_make_runs(stack):
+    asked = {"sort": "EXPECTED_START_TIME_DESC", "limit": 20}
+    found = httpx.post(f"{os.environ['PREFECT_API_URL']}/flow_runs/filter", json=asked).json()
+
+    assert any(run["auto_scheduled"] for run in found)
+
+
 def test_running_it_again_repeats_nothing(demo, endpoint, state, rows):
     jobs = training_jobs()
 
