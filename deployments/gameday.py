@@ -10,7 +10,6 @@ Steps last a minute and p99 may be 2 s: a laptop that runs all servers at once i
 """
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -208,6 +207,7 @@ def main() -> int:
 
 
 def rehearse(account: Account) -> Gameday:
+    fault()
     champion = champion_of(account)
     job = f"gameday-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     bucket, mlflow_uri = account.outputs()["ModelsBucket"], account.mlflow_tracking_uri
@@ -216,7 +216,6 @@ def rehearse(account: Account) -> Gameday:
         for kind in ("good", "bad")
     )
     print(f"version {champion.version} serves; good: version {good}, bad: version {bad}\n")
-    fault()
     with Crowd(predict.url(CLASSIFIER), callers.of(account).own()) as crowd:
         game = Gameday(account, champion.version, good, bad, crowd)
         try:
@@ -278,12 +277,13 @@ def page(run: FlowRun) -> str:
 
 
 def fault(**spec: Any) -> None:
-    """Add a fault to the sandbox; without one all are cleared."""
+    """Add a fault to the sandbox; without one all are cleared. BadInput on any other AWS."""
     url = f"{aws.client('s3').meta.endpoint_url}/_sandbox/faults"
-    if spec:
-        httpx.post(url, content=json.dumps(spec), timeout=30).raise_for_status()
-    else:
-        httpx.delete(url, timeout=30).raise_for_status()
+    try:
+        answer = httpx.post(url, json=spec, timeout=30) if spec else httpx.delete(url, timeout=30)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise BadInput(f"a rehearsal is for the local stack (make up): {error}") from error
 
 
 if __name__ == "__main__":
