@@ -16,7 +16,7 @@ from tasks.adapters import alarms, aws, ledger, marks
 from tasks.errors import OldSideDown, ProjectError
 from tasks.policy import recovery
 from tasks.policy.recovery import Fate, Finding, Need
-from tasks.policy.releases import UNFINISHED
+from tasks.policy.releases import LIVE, UNFINISHED
 from tasks.records import Alarm, Entry, Place, Release
 from tasks.settings import Settings
 
@@ -48,6 +48,8 @@ def attend(settings: Settings, classifier: str) -> str:
             _tell_once(place, release, found.reason, again)
     if release.state not in UNFINISHED and release.champion is not None:
         _align(place, release, chosen.registered_model, settings.mlflow_tracking_uri)
+    if found.need is Need.NOTHING and release.state == LIVE:
+        _tidy(place, release)
     return f"{found.need}: {found.reason}"
 
 
@@ -138,6 +140,16 @@ def _align(place: Place, release: Release, model: str, mlflow_uri: str) -> None:
     if marks.read(s3, place.models_bucket, key) != wanted:
         releases.converge_aliases.with_options(retries=0)(mlflow_uri, model, release)
         marks.write(s3, place.models_bucket, key, wanted)
+
+
+def _tidy(place: Place, release: Release) -> None:
+    """Only what is needed keeps running: its run may have died before that, once for a release."""
+    s3, key, served = aws.client("s3"), f"{place.releases}/retired", release.champion
+    if served is None or marks.read(s3, place.models_bucket, key) == release.op_id:
+        return
+    if not recovery.at_work(release, runs.fate(release.holder), datetime.now(UTC)):
+        rollout.retire_old(replace(place, target=served.target), served, release.op_id)
+        marks.write(s3, place.models_bucket, key, release.op_id)
 
 
 def _tell_once(place: Place, release: Release, reason: str, command: str) -> None:

@@ -89,6 +89,11 @@ def fresh(release: Release, now: datetime) -> bool:
     return bool(release.until) and now < datetime.fromisoformat(release.until) + _AWAKE
 
 
+def at_work(release: Release, fate: Fate, now: datetime) -> bool:
+    """Whether the run that holds the release, or held it last, may still be doing something."""
+    return fate is Fate.ALIVE and not _left(release, fate, now)
+
+
 def watched(release: Release, history: Sequence[Entry]) -> bool:
     """Whether the release is over and done, so that only an alarm can undo it."""
     return bool(_commits(release, history))
