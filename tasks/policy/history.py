@@ -148,6 +148,12 @@ def in_the_way(past: Past, wanted: Served) -> Release | None:
     return release
 
 
+def begun(past: Past, wanted: Served) -> bool:
+    """Whether a run began to bring this up and may have died before it was tried out."""
+    release = past.release
+    return release is not None and release.state in UNFINISHED and release.candidate == wanted
+
+
 def left_behind(past: Past, wanted: Served) -> str:
     """The version that the rollback takes away: today's champion, else what was to become it."""
     if (now := past.champion) and now.version != wanted.version:
