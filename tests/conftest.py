@@ -16,5 +16,6 @@ pytest_plugins = [
     "plugins.releases",
     "plugins.room",
     "plugins.sandbox",
+    "plugins.sudden_death",
     "plugins.tiny_training",
 ]
