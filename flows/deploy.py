@@ -128,6 +128,7 @@ def _move_callers(going: _Going, release: Release, told: dict[str, str]) -> Rele
     beside = release.champion is not None and release.champion.target == place.target
     plan, looks = going.plan if beside else AT_ONCE, _NO_LOOKS
     release = releases.begin_switch(place, release)
+    observation.let_minute_end(plan)
     for step in plan.watched:
         told[f"{step.percent} %"] = rollout.shift(place, wanted, release.op_id, step.percent)
         release, looks = observation.observe(place, release, wanted, step, plan, golden, looks)
