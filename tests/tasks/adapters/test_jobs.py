@@ -77,11 +77,14 @@ def created(sandbox: Any) -> int:
     return sum(call["action"] in CREATES for call in sandbox.calls())
 
 
-def test_a_job_runs_once_and_its_result_is_used_again(sagemaker, sandbox):
-    request = processing(GOOD, "once")
+def test_a_job_runs_once_and_its_result_is_used_again(sagemaker, sandbox, tmp_path):
+    gate = tmp_path / "open"
+    waits = f"import os, time\nwhile not os.path.exists('{gate}'): time.sleep(0.05)\n"
+    request = processing(waits + GOOD, "once")
 
     first = jobs.start(sagemaker, request)
     attached = jobs.start(sagemaker, request)
+    gate.touch()
     status = ended(sagemaker, first)
     again = jobs.start(sagemaker, request)
 
