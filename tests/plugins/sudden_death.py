@@ -82,6 +82,9 @@ class Clock:
     def monotonic(self) -> float:
         return time.monotonic() + self.skipped
 
+    def time(self) -> float:
+        return time.time() + self.skipped
+
     def sleep(self, seconds: float) -> None:
         self.skipped += 20 * seconds
 
@@ -107,7 +110,9 @@ def mortal(engineless: None, monkeypatch: pytest.MonkeyPatch) -> Process:
     monkeypatch.setattr(requests.Session, "send", lambda *asked, **m: send(to_mlflow, *asked, m))
     monkeypatch.setattr(aws, "client", cache(aws.client))  # to make them is half of the time
     monkeypatch.setattr(decisions, "holder", lambda: process.name)
-    monkeypatch.setattr(watching, "time", Clock())
+    clock = Clock()
+    monkeypatch.setattr(watching, "time", clock)
+    monkeypatch.setattr(observation, "time", clock)
     monkeypatch.setattr(monitoring.dashboards, "ensure", lambda *_: "a dashboard")
     monkeypatch.setattr(observation, "_publish", lambda _: None)
     return process
