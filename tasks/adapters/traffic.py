@@ -79,14 +79,14 @@ def _statistics(meter: Meter, slow_s: float) -> dict[str, tuple[str, str]]:
 
 
 def _arm(version: str, meter: Meter, told: dict[str, Series]) -> Arm:
-    requests = told["requests"]
+    counted = told["requests"]
     errors = round(sum(sum(told[f"errors{i}"].values()) for i in range(len(meter.errors))))
-    slow = sum((100 - share) / 100 * requests.get(at, 0) for at, share in told["within"].items())
+    slow = sum((100 - share) / 100 * counted.get(at, 0) for at, share in told["within"].items())
     # One value each; should CloudWatch cut the minutes in two, the worse one is told.
     worst = {name: max(told[name].values(), default=None) for name in _PERCENTILES}
     p50, p95, p99 = (None if one is None else one / meter.per_ms for one in worst.values())
     # The counts of the running minute do not arrive at once.
-    number = max(round(sum(requests.values())), errors)
+    number = max(round(sum(counted.values())), errors)
     return Arm(version, number, errors, round(slow), p50, p95, p99)
 
 
