@@ -54,7 +54,7 @@ def run(wanted: Wanted) -> SmokeReport:
     client = registry.client(mlflow_uri)
     key = wanted.api_key.get_secret_value() or callers.of(account).own()
     with probes.Session(url, key) as session:
-        first = session.ask({"text": "Is anybody there?"})
+        first = session.ask(probes.HELLO)
         if first.status != 200:
             raise BadInput(f"{url} answers with status {first.status}: {first.body[:200]}")
         model = registry.get_version(client, wanted.model_name, first.version)

@@ -7,7 +7,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import releases
-from tasks.adapters import aws, bundles
+from tasks.adapters import aws, bundles, probes
 from tasks.records import Place, Release, Served
 from tasks.retries import live
 from tasks.smoke import GoldenTexts as GoldenTexts
@@ -99,7 +99,7 @@ def answers_already(
 
 def who_answers(place: Place) -> str | None:
     """The version that a caller reaches now, None when nobody answers."""
-    answer = TARGETS[place.target].ask(aws.client, place, {"text": "Is anybody there?"})
+    answer = TARGETS[place.target].ask(aws.client, place, probes.HELLO)
     return answer.version if answer.status == 200 else None
 
 

@@ -36,10 +36,8 @@ def smoke_test(
 
     The numbers go to the version's MLflow run, a failed test's too.
     """
-    # A serverless endpoint takes one request at a time.
-    callers = 1 if place.target == "serverless" else CALLERS
     with TARGETS[place.target].session(aws.client, place, wanted, op_id, "new") as session:
-        seen = try_out(session, golden, place.max_chars, callers)
+        seen = try_out(session, golden, place.max_chars, CALLERS)
     report = smoke.judge(seen, labels, wanted.version, wanted.bundle_digest, max_p50_ms)
     if run_id:
         log_report(mlflow_uri, run_id, report)

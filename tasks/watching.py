@@ -18,7 +18,7 @@ from tasks.records import Arm, Outcome, Place, Release, Served
 from tasks.retries import may_pass
 from tasks.smoke import GoldenTexts
 from tasks.strategy import Rollout, Step
-from tasks.targets import TARGETS, Side, Target
+from tasks.targets import TARGETS, Clients, Side, Target
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,11 @@ class Watch:
         return TARGETS[self.place.target]
 
     @property
+    def where(self) -> tuple[Clients, Place, Served, str]:
+        """What every question to the target begins with."""
+        return aws.client, self.place, self.wanted, self.release.op_id
+
+    @property
     def limits(self) -> Limits:
         return Limits(
             max_error_rate=self.plan.max_error_rate,
@@ -101,10 +106,9 @@ class Watch:
 
     def found(self) -> tuple[Arm, Arm | None, Finding]:
         """Both arms and what they show; ERROR when CloudWatch cannot be read just now."""
-        where = (aws.client, self.place, self.wanted, self.release.op_id)
         window = (self.since, datetime.now(UTC), self.plan.max_p99_ms / 1000)
         try:
-            new, old = self.target.traffic(*where, *window)
+            new, old = self.target.traffic(*self.where, *window)
         except Exception as error:
             if not (may_pass(error) or isinstance(error, DeployFailed)):
                 raise
@@ -126,14 +130,12 @@ class Watch:
 
     def down(self, side: Side, before: int) -> int:
         """How many looks in a row found that side sick."""
-        where = (aws.client, self.place, self.wanted, self.release.op_id)
-        return 0 if self.target.healthy(*where, side) else before + 1
+        return 0 if self.target.healthy(*self.where, side) else before + 1
 
     def act(self, move: Move) -> None:
         """What a look asks for besides waiting."""
         if move is Move.SCALE_OUT:
-            where = (aws.client, self.place, self.wanted, self.release.op_id)
-            if (grown := self.target.scale_out(*where)) is not None:
+            if (grown := self.target.scale_out(*self.where)) is not None:
                 log.warning("too slow: %s; the step begins again", grown)
                 self.since, self.begun = datetime.now(UTC), time.monotonic()
                 self.offset = self.looks[-1].minutes
@@ -159,8 +161,10 @@ class Watch:
 
     def answers(self, side: Side, texts: list[str]) -> list[str]:
         """The labels that one side gives the texts, empty where it gave none."""
-        where = (aws.client, self.place, self.wanted, self.release.op_id, side)
-        with self.target.session(*where) as session, ThreadPoolExecutor(_PROBES_AT_ONCE) as pool:
+        with (
+            self.target.session(*self.where, side) as session,
+            ThreadPoolExecutor(_PROBES_AT_ONCE) as pool,
+        ):
             told = list(pool.map(lambda text: session.ask({"text": text}), texts))
         return [
             json.loads(one.body).get("prediction", "") if one.status == 200 else "" for one in told

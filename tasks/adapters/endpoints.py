@@ -18,7 +18,6 @@ Clients = Callable[[str], Any]
 Side = Literal["new", "old"]
 
 _STEADY_S = 120
-_HELLO = {"text": "Is anybody there?"}
 # What the endpoint says about itself; everything else is an error of ours or of AWS.
 _ANSWERS = frozenset(
     {"ModelError", "ValidationError", "ServiceUnavailable", "ModelNotReadyException"}
@@ -53,7 +52,7 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
         config = variants.ensure_config(sagemaker, place, [*olds, beside])
         updates.update(sagemaker, place, config, new)
     updates.arrived(sagemaker, place, config)
-    probes.steady(lambda: _invoke(client, place, _HELLO, new), wanted, _STEADY_S, times=3)
+    probes.steady(lambda: _invoke(client, place, probes.HELLO, new), wanted, _STEADY_S, times=3)
     return f"variant {new} of config {config}"
 
 
@@ -221,7 +220,7 @@ def _answers(
     """Whether the variant is there and answers, and as `wanted` where that is given."""
     if updates.instances(seen).get(name, 0) < 1:
         return False
-    answer = _invoke(client, place, _HELLO, name)
+    answer = _invoke(client, place, probes.HELLO, name)
     told = (answer.version, answer.digest)
     return answer.status == 200 and (
         wanted is None or told == (wanted.version, wanted.bundle_digest)

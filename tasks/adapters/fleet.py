@@ -16,7 +16,6 @@ Clients = Callable[[str], Any]
 Side = Literal["new", "old"]
 
 _STEADY_S = 120
-_HELLO = {"text": "Is anybody there?"}
 
 
 def prepare(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -49,7 +48,7 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     colours.lead_tests(elbv2, out, colour)
     colours.wait_healthy(elbv2, out, colour)
     ask_it = _asking(client, place, out, colour)
-    probes.steady(lambda: ask_it(_HELLO), wanted, _STEADY_S, times=3)
+    probes.steady(lambda: ask_it(probes.HELLO), wanted, _STEADY_S, times=3)
     told = f"{colour.lower()} instance {out[f'{colour}InstanceId']}"
     return f"{told}, where it ran already" if ready else told
 
@@ -212,7 +211,7 @@ def _runs(client: Clients, place: Place, out: dict[str, str], colour: str, wante
     """Whether the colour answers as exactly this version and bundle, and is healthy."""
     if not colours.version(client("elbv2"), out, colour):
         return False  # nothing was ever started there
-    answer = _asking(client, place, out, colour)(_HELLO)
+    answer = _asking(client, place, out, colour)(probes.HELLO)
     told = (answer.status, answer.version, answer.digest)
     return told == (200, wanted.version, wanted.bundle_digest) and colours.healthy(
         client("elbv2"), out, colour

@@ -17,6 +17,8 @@ _TIMEOUT_S = 30
 _MARKED = {"X-Probe": "rollout"}
 _METRIC = re.compile(r"^mlops_(cpu_usage_percent|memory_usage_bytes) (\S+)$", re.MULTILINE)
 
+HELLO = {"text": "Is anybody there?"}
+
 
 class Session:
     """Many requests to one serving process, over connections that are kept; threads may share it.

@@ -2,6 +2,7 @@
 files."""
 
 import pytest
+from plugins.sudden_death import Killed, NoUndo
 
 from flows import deploy as module
 from flows.deploy import RolloutPlan, deploy
@@ -96,29 +97,6 @@ def test_nobody_told_is_a_warning(shelf, room, sandbox, caplog):
     sandbox.clear_faults()
     assert shelf.journal().state == "LIVE"
     assert "nobody was told" in caplog.text
-
-
-class Killed(BaseException):
-    """The process ended here; nothing was undone."""
-
-
-class NoUndo:
-    """Stand in for ExitStack in a process that is killed: nobody calls the undo steps."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def push(self, _):
-        pass
-
-    def callback(self, *_):
-        pass
-
-    def pop_all(self):
-        pass
 
 
 @pytest.mark.parametrize(

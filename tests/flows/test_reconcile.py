@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from plugins.sudden_death import Killed, NoUndo
 from prefect.client.orchestration import get_client
 from prefect.states import Failed
 
@@ -18,29 +19,6 @@ from tasks.policy import releases
 from tasks.records import Entry, Served
 
 PAST = "2026-01-15T10:30:00+00:00"
-
-
-class Killed(BaseException):
-    """The process ended here."""
-
-
-class NoUndo:
-    """Stand in for ExitStack in a process that is killed: nobody calls the undo steps."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def push(self, _):
-        pass
-
-    def callback(self, *_):
-        pass
-
-    def pop_all(self):
-        pass
 
 
 @pytest.fixture

@@ -22,6 +22,21 @@ class Killed(BaseException):
     """The process ended: what it had asked for is done, what it would do or undo next is not."""
 
 
+class NoUndo:
+    """Stand in for ExitStack in a process that is killed: nobody calls the undo steps."""
+
+    def __enter__(self) -> "NoUndo":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def push(self, _: object) -> None: ...
+
+    def callback(self, *_: object) -> None: ...
+
+    def pop_all(self) -> None: ...
+
+
 @dataclass
 class Process:
     """Holds releases under `name` and lives until right after its n-th effect, 0: as it likes."""
