@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from tasks.drift_policy import Drift
 from tasks.errors import BadConfig
 from tasks.search import Tuning
 from tasks.strategy import Rollout
@@ -213,6 +214,7 @@ class Classifier(_Section):
     serving: Serving = Serving()
     rollout: Rollout = Rollout()
     alarms: Alarms = Alarms()
+    drift: Drift = Drift()
 
     @field_validator("tuning")
     @classmethod
