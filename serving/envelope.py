@@ -146,6 +146,7 @@ class Envelope:
         timings = state["timings"]
         if path in PREDICTION_PATHS and scope["method"] == "POST":
             self._metrics.answered(version, status, seconds, timings)
+        self._metrics.responded(path, seconds, str(state.get("caller") or ""))
         if "refused" in state:
             self._metrics.refused(state["refused"])
         if self._logged and path not in self._quiet:

@@ -1,7 +1,7 @@
 """What GET /metrics tells, under the names that the dashboards and alerts know."""
 
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import generate_latest
@@ -85,6 +85,8 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._versions: dict[str, OfVersion] = {}
         self._refused: Counter[str] = Counter()
+        self._answers: defaultdict[str, Buckets] = defaultdict(Buckets)
+        self._calls: Counter[tuple[str, str]] = Counter()
         self._read: list[tuple[str, str, str, Callable[[], Readings]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -111,6 +113,12 @@ class Metrics(Collector):
         """Note how sure the model was of one answer."""
         self.version(name).confidence.add(confidence)
 
+    def responded(self, path: str, seconds: float, caller: str) -> None:
+        """Note an answer of any kind; `path` is a route, `caller` a key's name or a class."""
+        self._answers[path].add(seconds)
+        if caller:
+            self._calls[caller, path] += 1
+
     def refused(self, reason: str) -> None:
         """Count a request that was not answered, by the error code its caller got."""
         self._refused[reason] += 1
@@ -131,6 +139,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._requests()
+        yield from self._responses()
         refused = CounterMetricFamily(
             "mlops_requests_refused", "Requests not answered, by error code", labels=["error"]
         )
@@ -143,6 +152,19 @@ class Metrics(Collector):
             for labels, value in read():
                 metric.add_sample(name + suffix, dict(labels), value)
             yield metric
+
+    def _responses(self) -> Iterable[Metric]:
+        times = HistogramMetricFamily(
+            "api_response_time_seconds", "From request to answer, whatever it said", labels=["path"]
+        )
+        for path, buckets in self._answers.items():
+            buckets.into(times, [path])
+        calls = CounterMetricFamily(
+            "api_requests", "Requests by the name of the caller's key", labels=["caller", "path"]
+        )
+        for key, count in self._calls.items():
+            calls.add_metric(key, count)
+        return times, calls
 
     def _requests(self) -> Iterable[Metric]:
         requests = CounterMetricFamily(

@@ -16,6 +16,7 @@ NAMES = {
     "mlops_model_confidence": {"model_version", "quantile"},
     "mlops_cpu_usage_percent": set(),
     "mlops_memory_usage_bytes": set(),
+    "api_response_time_seconds_bucket": {"path", "le"},
 }
 
 
@@ -93,6 +94,21 @@ def test_histograms_of_several_hosts_can_be_added_up(metrics):
     assert buckets["30.0", "v1"] == 3
     assert buckets["+Inf", "v1"] == 4
     assert samples(text, "mlops_stage_duration_seconds_count")["v1", "infer"] == 4
+
+
+def test_every_answer_has_a_response_time_and_a_caller_when_one_is_known(metrics):
+    metrics.responded("/predict", 0.02, "alice")
+    metrics.responded("/predict", 0.4, "stranger")
+    metrics.responded("/health", 0.001, "")
+
+    text = text_of(metrics)
+
+    assert samples(text, "api_response_time_seconds_count") == {("/predict",): 2, ("/health",): 1}
+    assert samples(text, "api_response_time_seconds_bucket")["0.025", "/predict"] == 1
+    assert samples(text, "api_requests_total") == {
+        ("alice", "/predict"): 1,
+        ("stranger", "/predict"): 1,
+    }
 
 
 def test_versions_stand_beside_each_other(metrics):
