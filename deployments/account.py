@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tasks.adapters import aws, stacks
+from tasks.adapters import aws, secrets, stacks
 from tasks.errors import BadInput
+from tasks.records import notify_secret
 
 TEMPLATE = Path("infra/cloudformation/bootstrap.yaml")
 
@@ -25,6 +26,10 @@ class Account(BaseSettings):
     environment: str = Field("dev", pattern=r"^[a-z][a-z0-9-]{1,11}$")
     bucket_suffix: str = Field("", description="makes bucket names unique in the world")
     alert_email: str = Field("", description="who gets the alerts; empty: nobody subscribed yet")
+    notify_urls: SecretStr = Field(
+        SecretStr(""), description="Apprise URLs, blanks between; empty: as bootstrapped before"
+    )
+    slack_webhook_url: SecretStr = Field(SecretStr(""), validation_alias="SLACK_WEBHOOK_URL")
     vpc_id: str = ""
     pool_type: Literal["process", "ecs"] = "process"
     image_tag: str = Field("", description="tag of the pushed images; empty: the git commit")
@@ -41,6 +46,10 @@ class Account(BaseSettings):
     def stack(self) -> str:
         return f"{self.project}-{self.environment}"
 
+    @property
+    def tags(self) -> dict[str, str]:
+        return {"Project": self.project, "Environment": self.environment, "CostCenter": "ML-Team"}
+
     def create(self) -> dict[str, str]:
         """Create or update the bootstrap stack; its outputs. Twice is the same as once."""
         template = TEMPLATE.read_text("utf-8")
@@ -56,9 +65,28 @@ class Account(BaseSettings):
             self.stack,
             template,
             parameters,
-            {"Project": self.project, "Environment": self.environment, "CostCenter": "ML-Team"},
+            self.tags,
             hashlib.sha256(told.encode()).hexdigest(),
         )
+
+    def keep_notifiers(self) -> None:
+        """Keep whom Slack and e-mail tell as a secret, if that was given; BadInput names a bad one.
+
+        Not in the environment of the runs: Prefect shows that to everybody.
+        """
+        told = f"{self.notify_urls.get_secret_value()} {self.slack_webhook_url.get_secret_value()}"
+        if not (urls := told.split()):
+            return
+        from tasks.adapters import notifiers  # Apprise takes a while, and few come here
+
+        if wrong := notifiers.unusable(urls):
+            raise BadInput(
+                f"PERENNIAL_NOTIFY_URLS (then SLACK_WEBHOOK_URL): of {len(urls)} URLs Apprise "
+                f"knows no service for number {', '.join(map(str, wrong))}; "
+                "it knows those of https://github.com/caronc/apprise/wiki"
+            )
+        name = notify_secret(self.project, self.environment)
+        secrets.write(aws.client("secretsmanager"), name, "\n".join(urls), self.tags)
 
     def outputs(self) -> dict[str, str]:
         """The bootstrap stack's outputs; raises BadInput before `make bootstrap`."""

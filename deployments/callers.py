@@ -47,8 +47,7 @@ class Callers:
 
 
 def of(account: Account) -> Callers:
-    tags = {"Project": account.project, "Environment": account.environment, "CostCenter": "ML-Team"}
-    return Callers(aws.client("secretsmanager"), account.stack, tags)
+    return Callers(aws.client("secretsmanager"), account.stack, account.tags)
 
 
 def main() -> int:

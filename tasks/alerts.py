@@ -10,8 +10,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from tasks.adapters import alerts, aws
-from tasks.records import ModelVersion, Place, Served, Snapshot, Verdict
+from tasks.adapters import alerts, aws, secrets
+from tasks.records import Environment, ModelVersion, Place, Served, Snapshot, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -19,30 +19,57 @@ _SAME_S = 3600
 
 
 @task(cache_policy=NO_CACHE)
-def notify(place: Place, subject: str, message: str, command: str = "", about: str = "") -> bool:
-    """Tell the topic's subscribers, with this run's page and the command to type next.
+def notify(
+    place: Place | Environment, subject: str, message: str, command: str = "", about: str = ""
+) -> bool:
+    """Tell the topic's subscribers, Slack and e-mail; with this run's page and the next command.
 
     The same is told once an hour at most; with another `about`, a release's op id, the same words
     are another thing. What was done stays done when nobody can be told: that is a warning, never
-    an error.
+    an error. Whether somebody was told now.
     """
     key = f"{place.releases}/told/{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
-    parts = [message, f"Next: {command}" if command else "", _page()]
-    try:
-        if not _is_news(place, key, f"{about} {message}"):
-            log.info("told already in the last hour: %s", subject)
-            return False
-        told = "\n\n".join(part for part in parts if part)
-        alerts.notify(aws.client("sns"), place.topic_arn, subject, told)
-    except (ClientError, BotoCoreError) as error:
-        log.warning("nobody was told %r over %s: %s", subject, place.topic_arn, error)
+    if not _is_news(place, key, f"{about} {message}"):
+        log.info("told already in the last hour: %s", subject)
+        return False
+    where = f"Where: {place.prefix}"
+    parts = [message, where, f"Next: {command}" if command else "", _page()]
+    told = "\n\n".join(part for part in parts if part)
+    # Each way is tried, whatever became of the other.
+    reached = [_by_topic(place, subject, told), _by_notifiers(place, subject, told)]
+    if not any(reached):
+        log.warning("nobody was told %r", subject)
         with suppress(ClientError, BotoCoreError):
             alerts.forget(aws.client("s3"), place.models_bucket, key)
+    return any(reached)
+
+
+def _by_topic(place: Place | Environment, subject: str, told: str) -> bool:
+    try:
+        alerts.notify(aws.client("sns"), place.topic_arn, subject, told)
+    except (ClientError, BotoCoreError) as error:
+        log.warning("%s did not take %r: %s", place.topic_arn, subject, error)
         return False
     return True
 
 
-def _is_news(place: Place, key: str, message: str) -> bool:
+def _by_notifiers(place: Place | Environment, subject: str, told: str) -> bool:
+    try:
+        found = secrets.read(aws.client("secretsmanager"), place.notify_secret)
+    except (ClientError, BotoCoreError) as error:
+        log.warning("Slack and e-mail did not get %r: %s", subject, error)
+        return False
+    if not (urls := (found or "").split()):
+        return False
+    from tasks.adapters import notifiers  # Apprise: not for those who have nobody to tell
+
+    missed = notifiers.send(urls, f"{place.project}-{place.environment}: {subject}", told)
+    for name in missed:
+        log.warning("%s did not take %r", name, subject)
+    return len(missed) < len(urls)
+
+
+def _is_news(place: Place | Environment, key: str, message: str) -> bool:
     try:
         return alerts.is_news(aws.client("s3"), place.models_bucket, key, message, _SAME_S)
     except (ClientError, BotoCoreError) as error:

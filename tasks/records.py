@@ -16,6 +16,10 @@ def cost_tags(project: str, environment: str, classifier: str) -> dict[str, str]
     }
 
 
+def notify_secret(project: str, environment: str) -> str:
+    return f"{project}-{environment}/notify-urls"
+
+
 class Outcome(StrEnum):
     """What a gate says. Only PASS moves traffic."""
 
@@ -165,6 +169,11 @@ class Place:
         return f"{self.project}-{self.environment}/operator-key"
 
     @property
+    def notify_secret(self) -> str:
+        """Whom Slack and e-mail tell: Apprise URLs."""
+        return notify_secret(self.project, self.environment)
+
+    @property
     def releases(self) -> str:
         """S3 folder of the journal and the ledger."""
         return f"releases/{self.environment}/{self.classifier}"
@@ -172,6 +181,30 @@ class Place:
     @property
     def tags(self) -> dict[str, str]:
         return cost_tags(self.project, self.environment, self.classifier)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What people are told about when it is no single classifier's."""
+
+    project: str
+    environment: str
+    topic_arn: str
+    models_bucket: str
+
+    @property
+    def prefix(self) -> str:
+        """First part of every AWS name of this environment."""
+        return f"{self.project}-{self.environment}"
+
+    @property
+    def notify_secret(self) -> str:
+        return notify_secret(self.project, self.environment)
+
+    @property
+    def releases(self) -> str:
+        """S3 folder of the places' journals."""
+        return f"releases/{self.environment}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ pytest_plugins = [
     "plugins.champions",
     "plugins.faults",
     "plugins.flows",
+    "plugins.letterbox",
     "plugins.live_pools",
     "plugins.mlflow_server",
     "plugins.releases",

@@ -1,6 +1,7 @@
 """What people are told, how often, and that nothing fails because nobody could be told."""
 
 import json
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,11 @@ from moto import mock_aws
 from tasks import alerts
 from tasks.adapters import alerts as sent
 from tasks.adapters import aws
-from tasks.records import Place
+from tasks.records import Environment, Place
 
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise asks for it
 BUCKET = "alerts-models"
+CLIENT = cache(aws.client)  # making one takes longer than a test
 
 
 @pytest.fixture
@@ -23,6 +26,7 @@ def place(monkeypatch):
         monkeypatch.setenv(f"AWS_{name}", value)
     for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
         monkeypatch.setenv(f"AWS_{name}", "test")
+    monkeypatch.setattr(aws, "client", CLIENT)
     with mock_aws():
         aws.client("s3").create_bucket(Bucket=BUCKET)
         topic = aws.client("sns").create_topic(Name="told")["TopicArn"]
@@ -48,6 +52,11 @@ def heard(place):
     return read
 
 
+def broken(*_):
+    """Stand in for a topic whose key the worker may not use."""
+    raise ClientError({"Error": {"Code": "KMSAccessDenied", "Message": "no"}}, "Publish")
+
+
 def tell(place, subject="news went back", message="p99 was 900 ms", about=""):
     return alerts.notify.fn(place, subject, message, "make status", about)
 
@@ -58,7 +67,8 @@ def test_a_message_carries_the_runs_page_and_the_next_command(place, heard, monk
 
     assert tell(place)
 
-    assert heard() == [("news went back", f"p99 was 900 ms\n\nNext: make status\n\nRun: {page}")]
+    told = f"p99 was 900 ms\n\nWhere: perennial-dev-news\n\nNext: make status\n\nRun: {page}"
+    assert heard() == [("news went back", told)]
 
 
 def test_the_same_is_told_once_and_anything_else_at_once(place, heard):
@@ -80,9 +90,6 @@ def test_the_same_is_told_again_after_an_hour(place, heard, monkeypatch):
 
 
 def test_who_could_not_be_told_is_told_at_the_next_time(place, heard, monkeypatch, caplog):
-    def broken(*_):
-        raise ClientError({"Error": {"Code": "KMSAccessDenied", "Message": "no"}}, "Publish")
-
     with monkeypatch.context() as patch:
         patch.setattr(sent, "notify", broken)
         assert not tell(place)
@@ -90,6 +97,60 @@ def test_who_could_not_be_told_is_told_at_the_next_time(place, heard, monkeypatc
     assert "nobody was told 'news went back'" in caplog.text
     assert tell(place)
     assert len(heard()) == 1
+
+
+@pytest.fixture
+def slack_and_mail(place, letterbox):
+    urls = f"{letterbox.webhook}\n{letterbox.mail}\n"
+    aws.client("secretsmanager").create_secret(Name="perennial-dev/notify-urls", SecretString=urls)
+    return letterbox
+
+
+def test_slack_and_mail_are_told_beside_the_topic_and_as_often(place, heard, slack_and_mail):
+    told = [tell(place), tell(place)]
+
+    assert told == [True, False]
+    ((_, message),) = heard()
+    (post,), (letter,) = slack_and_mail.posts, slack_and_mail.letters
+    assert post["title"] == letter["Subject"] == "perennial-dev: news went back"
+    assert post["message"] == message
+    assert letter.get_body(("plain",)).get_content().split() == message.split()
+
+
+def test_a_way_that_fails_hides_no_other_and_tells_no_secret(
+    place, heard, slack_and_mail, monkeypatch, caplog
+):
+    slack_and_mail.status = 403
+    assert tell(place)
+    monkeypatch.setattr(sent, "notify", broken)
+    assert tell(place, "other")
+
+    assert (len(heard()), len(slack_and_mail.letters)) == (1, 2)
+    assert "notifier 1 (JSON) did not take 'news went back'" in caplog.text
+    assert "did not take 'other': " in caplog.text
+    assert "nobody" not in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_notifiers_that_cannot_be_read_or_understood_leave_the_topic(place, heard, caplog):
+    secret = aws.client("secretsmanager")
+    made = secret.create_secret(Name=place.notify_secret, SecretString="nix://hush/hush")
+    first = tell(place)
+    secret.delete_secret(SecretId=made["ARN"])
+
+    assert first
+    assert tell(place, "other")
+    assert len(heard()) == 2
+    assert "notifier 1 did not take" in caplog.text
+    assert "Slack and e-mail did not get 'other'" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_what_is_no_single_classifiers_is_told_too(place, heard):
+    environment = Environment("perennial", "dev", place.topic_arn, BUCKET)
+
+    assert [tell(environment), tell(environment)] == [True, False]
+    assert "Where: perennial-dev\n" in heard()[0][1]
 
 
 def test_what_was_told_before_cannot_be_read_so_it_is_told(place, heard):
