@@ -1,0 +1,88 @@
+"""The prediction log: what serving writes of each answer, and of the labels that come back.
+
+Rows lie in Parquet at `s3://BUCKET/{data-capture|feedback}/CLASSIFIER/dt=YYYY-MM-DD/hour=HH/*`, by
+the hour (UTC) of their timestamp. Needs no torch; pyarrow is imported when a schema is asked for.
+"""
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["prediction", "feedback"]
+
+# The first folder of each kind's objects.
+FOLDERS: dict[Kind, str] = {"prediction": "data-capture", "feedback": "feedback"}
+KINDS = tuple(FOLDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answered text. `timestamp` is in milliseconds since 1970, UTC.
+
+    request_id: the answer's X-Request-Id, with `.{index}` behind it for each text of a batch.
+    text: after the redaction policy (training.redaction); characters: before it.
+    probabilities: in the order of the bundle's labels.
+    """
+
+    request_id: str
+    timestamp: int
+    classifier: str
+    model_version: str
+    bundle_digest: str
+    variant: str
+    text: str
+    characters: int
+    label: str
+    confidence: float
+    probabilities: tuple[float, ...]
+    latency_ms: float
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a text really was. `timestamp` is in milliseconds since 1970, UTC."""
+
+    request_id: str
+    timestamp: int
+    classifier: str
+    label: str
+
+
+@cache
+def schema(kind: Kind) -> "pa.Schema":
+    """The columns of a Parquet file, in the order of the row's fields."""
+    import pyarrow as pa
+
+    name = pa.dictionary(pa.int32(), pa.string())
+    types = {
+        "request_id": pa.string(),
+        "timestamp": pa.timestamp("ms", "UTC"),
+        "classifier": name,
+        "model_version": name,
+        "bundle_digest": name,
+        "variant": name,
+        "text": pa.string(),
+        "characters": pa.int32(),
+        "label": pa.string(),
+        "confidence": pa.float32(),
+        "probabilities": pa.list_(pa.float32()),
+        "latency_ms": pa.float32(),
+        "truncated": pa.bool_(),
+    }
+    row = Prediction if kind == "prediction" else Feedback
+    return pa.schema([(field.name, types[field.name]) for field in fields(row)])
+
+
+def prefix(kind: Kind, classifier: str) -> str:
+    """Folder of all rows of one kind, without a slash behind it."""
+    return f"{FOLDERS[kind]}/{classifier}"
+
+
+def hour(timestamp_ms: int) -> str:
+    """Folder below the prefix in which a row of this time lies."""
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("dt=%Y-%m-%d/hour=%H")
