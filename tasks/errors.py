@@ -12,6 +12,7 @@ The error tree:
         OldSideDown    the old version cannot; all traffic is on the new one
       Conflict         somebody else changed the same thing first
       WaitTimeout      a wait ended before the thing was ready
+      MonitorBroken    the drift check cannot tell; never the same as no drift
 """
 
 
@@ -69,3 +70,7 @@ class Conflict(ProjectError):
 
 class WaitTimeout(ProjectError):
     """A wait ended before the thing was ready."""
+
+
+class MonitorBroken(ProjectError):
+    """The drift check cannot tell; names the resource and what to run. Never "no drift"."""
