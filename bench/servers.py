@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 _READY_S = 240
+_AWAKE_S = 10
 _END_S = 20
 
 
@@ -45,20 +45,25 @@ class Kind:
 class Server:
     """A started server: its own process group, its output in a file."""
 
-    def __init__(self, kind: Kind, log: IO[bytes]) -> None:
+    def __init__(self, kind: Kind, log: Path) -> None:
         self.kind, self._log = kind, log
+        self._start()
+
+    def _start(self) -> None:
         self.port = _free_port()
-        filled = [part.replace("{port}", str(self.port)) for part in kind.command]
-        env = {name: value.replace("{port}", str(self.port)) for name, value in kind.env.items()}
-        self._process = subprocess.Popen(
-            filled,
-            env={**os.environ, **env},
-            cwd=kind.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        env = {
+            name: value.replace("{port}", str(self.port)) for name, value in self.kind.env.items()
+        }
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [part.replace("{port}", str(self.port)) for part in self.kind.command],
+                env={**os.environ, **env},
+                cwd=self.kind.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     @property
     def name(self) -> str:
@@ -80,14 +85,14 @@ class Server:
                 raise DidNotStart(f"{self.name} did not answer in {_READY_S} s: {self._said}")
             time.sleep(0.2)
 
-    def _answers(self) -> bool:
+    def _answers(self, within_s: float = 30) -> bool:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{self.kind.path}",
             self.kind.body("Is anybody there?").encode(),
             {"Content-Type": "application/json", **self.kind.headers},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # nosec B310
+            with urllib.request.urlopen(request, timeout=within_s) as answer:  # nosec B310
                 self.kind.label(answer.read().decode())
         except (OSError, urllib.error.URLError):
             return False
@@ -95,7 +100,7 @@ class Server:
 
     @property
     def _said(self) -> str:
-        lines = Path(self._log.name).read_text("utf-8", "replace").strip().splitlines()
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
     def pause(self) -> None:
@@ -103,7 +108,12 @@ class Server:
         os.killpg(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
+        """Let it go on; one that does not survive its rest is started anew, not measured dead."""
         os.killpg(self.pid, signal.SIGCONT)
+        if not self._answers(_AWAKE_S):
+            self.stop()
+            self._start()
+            self.wait_ready()
 
     def stop(self) -> None:
         """End it and all that it started."""
@@ -120,8 +130,9 @@ class Server:
 
 
 def start(kind: Kind, logs: Path) -> Server:
-    with tempfile.NamedTemporaryFile(dir=logs, prefix=f"{kind.name}-", delete=False) as log:
-        return Server(kind, log)
+    handle, log = tempfile.mkstemp(dir=logs, prefix=f"{kind.name}-")
+    os.close(handle)
+    return Server(kind, Path(log))
 
 
 def ours(name: str, bundle: Path, *, cache: bool) -> Kind:
