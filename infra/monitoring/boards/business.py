@@ -12,6 +12,7 @@ from infra.monitoring.panels import (
 
 _ANSWERED = f'mlops_prediction_requests_total{{{CHOSEN}, status="success"}}'
 _NAMED = f'api_requests_total{{{CHOSEN}, caller!~"anonymous|stranger|operator"}}'
+_LABELS = f'mlops_capture_records_total{{{CHOSEN}, kind="feedback", outcome="logged"}}'
 _ASKED = f'{{{CHOSEN}, path!~"/health.*|/ping|/metrics"}}{RATE}'
 
 PANELS = (
@@ -40,6 +41,13 @@ PANELS = (
         "Servers that are up, at the price at the top, by the last hour's predictions.",
         f'1000 * $server_hour_usd * sum(up{{job="endpoint", {CHOSEN}}})'
         f" / sum(increase({_ANSWERED}[1h]))",
+    ),
+    lines(
+        "Labels that came back",
+        "cps",
+        "Callers who said what a text really was: only they make accuracy known.",
+        ("{{classifier}}", f"sum by (classifier) (rate({_LABELS}{RATE}))"),
+        wide=24,
     ),
     lines(
         "Requests by caller",

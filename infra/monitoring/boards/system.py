@@ -1,6 +1,6 @@
 """Whether the servers are there, and what they take of their machines."""
 
-from infra.monitoring.panels import CHOSEN, RATE, CloudWatchQuery, Panel, lines, of_cloudwatch
+from infra.monitoring.panels import CHOSEN, RATE, CloudWatchQuery, Panel, lines, of_cloudwatch, rate
 
 
 def _of_machines(what: str, *metrics: str) -> Panel:
@@ -64,6 +64,20 @@ PANELS = (
         "short",
         "Open ones, by what they wait for.",
         ("{{instance}} {{state}}", f"mlops_connections{{{CHOSEN}}}"),
+    ),
+    lines(
+        "Prediction log",
+        "cps",
+        "Records a second. Alert PredictionsNotLogged: any that was dropped.",
+        ("{{outcome}}", rate("mlops_capture_records_total", "outcome")),
+        ("shipped", f"sum(rate(mlops_capture_shipped_records_total{{{CHOSEN}}}{RATE}))"),
+    ),
+    lines(
+        "Age of the oldest record that is not shipped",
+        "s",
+        "Alert PredictionsNotShipped: above 10 minutes for 5 minutes.",
+        ("{{instance}}", f"mlops_capture_oldest_seconds{{{CHOSEN}}}"),
+        limit=600,
     ),
     _of_machines("Network", "NetworkIn", "NetworkOut"),
     _of_machines("Disk", "EBSReadBytes", "EBSWriteBytes"),
