@@ -15,6 +15,7 @@ from pydantic import (
 
 from tasks.drift_policy import Drift
 from tasks.errors import BadConfig
+from tasks.retrain_policy import Retrain
 from tasks.search import Tuning
 from tasks.strategy import Rollout
 
@@ -214,6 +215,7 @@ class Classifier(_Section):
     serving: Serving = Serving()
     rollout: Rollout = Rollout()
     alarms: Alarms = Alarms()
+    retrain: Retrain = Retrain()
     drift: Drift = Drift()
 
     @field_validator("tuning")

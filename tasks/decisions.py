@@ -61,6 +61,18 @@ def record_end(place: Place, release: Release, wanted: Served, begun: Entry | No
     return record_released(place, release, wanted, why)
 
 
+def record_retrain(
+    place: Place, action: str, op_id: str, version: str, why: str, evidence: dict[str, str]
+) -> None:
+    """Write a decision about a retrain down, once.
+
+    In a ledger of its own: what looks after releases reads only the newest records of theirs.
+    """
+    at, s3 = datetime.now(UTC).isoformat(timespec="seconds"), aws.client("s3")
+    entry = Entry(at, holder(), action, place.classifier, version, why, op_id, evidence)
+    ledger.append(s3, place.models_bucket, f"retrain/{place.classifier}/ledger", entry)
+
+
 def append(
     place: Place, action: str, op_id: str, wanted: Served, reason: str, evidence: dict[str, str]
 ) -> tuple[ledger.Record, bool]:
