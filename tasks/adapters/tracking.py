@@ -1,4 +1,4 @@
-"""MLflow runs: that of a study, and the runs of its jobs nested in it."""
+"""MLflow runs: that of a study with the runs of its jobs nested in it, that of a drift check."""
 
 from collections.abc import Mapping
 
@@ -45,6 +45,25 @@ def end(
         client.set_tag(run_id, key, text)
     registry.log_files(client, run_id, "", files)
     client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+
+def note(
+    client: MlflowClient,
+    experiment: str,
+    name: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Mapping[str, bytes],
+) -> str:
+    """A run that is over already, one for each name; the path of its page in MLflow."""
+    where = _experiment(client, experiment)
+    found = client.search_runs([where], f"tags.`mlflow.runName` = '{name}'", max_results=1)
+    run = found[0] if found else client.create_run(where, run_name=name, tags=dict(tags))
+    run_id = str(run.info.run_id)
+    registry.log_metrics(client, run_id, metrics)
+    registry.log_files(client, run_id, "", files)
+    client.set_terminated(run_id)
+    return f"#/experiments/{where}/runs/{run_id}"
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
