@@ -13,6 +13,8 @@ from tasks.data import (
     workspace,
     write_snapshot,
 )
+from tasks.feedback import gather
+from tasks.feedback_window import FeedbackWindow
 from tasks.quality import publish_report
 from tasks.records import Snapshot
 from tasks.settings import Settings
@@ -21,7 +23,12 @@ SampleSize = Annotated[int | None, Field(ge=20)]
 
 
 @flow(name="ingest", flow_run_name="ingest {classifier}")
-def ingest(classifier: str, source: str | None = None, sample_size: SampleSize = None) -> Snapshot:
+def ingest(
+    classifier: str,
+    source: str | None = None,
+    sample_size: SampleSize = None,
+    feedback: FeedbackWindow | None = None,
+) -> Snapshot:
     """Clean and split the rows of a source and keep them in S3 under the hash of their content.
 
     Args:
@@ -29,13 +36,15 @@ def ingest(classifier: str, source: str | None = None, sample_size: SampleSize =
         source: A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or
             sample://NAME?rows=2000&seed=7. Empty: the source of the classifier file.
         sample_size: Most training rows used. Empty: sample_size of the classifier file.
+        feedback: Answers that callers labelled in this window are rows, too. Empty: none.
     """
     settings = Settings()
     chosen = load_classifier(classifier, settings.classifiers_dir)
     origin = source or chosen.data.source
     with workspace() as folder:
         fetched = fetch(chosen, origin, folder)
-        prepared = prepare(chosen, origin, fetched, folder, sample_size)
+        told = gather(settings.data_bucket, classifier, feedback, folder) if feedback else None
+        prepared = prepare(chosen, origin, fetched, folder, sample_size, told)
         snapshot = write_snapshot(settings.data_bucket, prepared)
         publish_report(prepared.folder, snapshot)
     return snapshot

@@ -15,6 +15,7 @@ from pydantic import (
 
 from tasks.drift_policy import Drift
 from tasks.errors import BadConfig
+from tasks.feedback_policy import Feedback
 from tasks.retrain_policy import Retrain
 from tasks.search import Tuning
 from tasks.strategy import Rollout
@@ -217,6 +218,7 @@ class Classifier(_Section):
     alarms: Alarms = Alarms()
     retrain: Retrain = Retrain()
     drift: Drift = Drift()
+    feedback: Feedback = Feedback()
 
     @field_validator("tuning")
     @classmethod

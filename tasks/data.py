@@ -17,11 +17,12 @@ from tasks.adapters.sources import LocalFiles
 from tasks.classifiers import Classifier
 from tasks.classifiers import load as load_file
 from tasks.errors import BadData
+from tasks.feedback import Gathered
 from tasks.policy import samples
-from tasks.policy.cleaning import Source, clean
+from tasks.policy.cleaning import Clean, Source, clean
 from tasks.records import Snapshot
 from tasks.retries import live
-from training.formats import SnapshotManifest
+from training.formats import FeedbackRows, SnapshotManifest
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,12 @@ def fetch(chosen: Classifier, source: str, folder: str) -> LocalFiles:
 
 @task(cache_policy=NO_CACHE)
 def prepare(
-    chosen: Classifier, source: str, fetched: LocalFiles, folder: str, sample_size: int | None
+    chosen: Classifier,
+    source: str,
+    fetched: LocalFiles,
+    folder: str,
+    sample_size: int | None,
+    feedback: Gathered | None = None,
 ) -> Prepared:
     """Clean, split and pack the rows on this machine; raises BadData when they are bad."""
     data, packed = chosen.data, Path(folder)
@@ -77,6 +83,7 @@ def prepare(
         data.hub.files if fetched.jsonl else data.files,
         data,
         sample_size or data.sample_size,
+        Source(feedback.file.name, partial(sources.lines, feedback.file)) if feedback else None,
     )
     files = {split: snapshots.pack(packed, split, rows) for split, rows in found.rows.items()}
     dropped: dict[str, int] = {}
@@ -92,6 +99,7 @@ def prepare(
         source=source,
         rows_read=sum(tally.rows for tally in found.tallies),
         dropped=dropped,
+        feedback=_lineage(feedback, found) if feedback else None,
     )
     quality.describe(chosen, source, found, packed)
     return Prepared(packed, manifest)
@@ -107,6 +115,15 @@ def write_snapshot(bucket: str, prepared: Prepared) -> Snapshot:
     rows = ", ".join(f"{count:,} {split}" for split, count in snapshot.rows.items())
     log.info("snapshot %s (%s) %s", snapshot.uri, rows, done)
     return snapshot
+
+
+def _lineage(feedback: Gathered, found: Clean) -> FeedbackRows:
+    return FeedbackRows(
+        since=feedback.window.since,
+        until=feedback.window.until,
+        labels=feedback.labels,
+        rows={split: len(rows) for split, rows in found.fresh.items()},
+    )
 
 
 def _opened(fetched: LocalFiles, names: Iterable[str]) -> list[Source]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -21,6 +22,15 @@ class SnapshotFile(BaseModel, frozen=True):
     labels: dict[str, int]
 
 
+class FeedbackRows(BaseModel, frozen=True):
+    """Answers of the endpoint that callers labelled, among the rows of a snapshot."""
+
+    since: datetime
+    until: datetime
+    labels: int = Field(ge=0, description="requests that were labelled from `since` to `until`")
+    rows: dict[Split, int] = Field(description="rows of each split that are such answers")
+
+
 class SnapshotManifest(BaseModel, frozen=True):
     """A data set that never changes; `manifest.json` in its folder, written last."""
 
@@ -31,6 +41,11 @@ class SnapshotManifest(BaseModel, frozen=True):
     source: str
     rows_read: int
     dropped: dict[str, int]
+    feedback: FeedbackRows | None = None
+
+    def to_bytes(self) -> bytes:
+        """The bytes of manifest.json: without feedback the same as before there was any."""
+        return self.model_dump_json(indent=1, exclude_none=True).encode()
 
 
 # What answers: the model itself in fp32, or its graph quantised to eight bits.

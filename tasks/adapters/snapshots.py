@@ -125,7 +125,7 @@ def _commit(client: "S3Client", uri: str, manifest: SnapshotManifest) -> Snapsho
         client.put_object(
             Bucket=parts.netloc,
             Key=parts.path.lstrip("/"),
-            Body=manifest.model_dump_json(indent=1).encode(),
+            Body=manifest.to_bytes(),
             IfNoneMatch="*",
         )
     except ClientError as error:

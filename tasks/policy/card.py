@@ -76,9 +76,19 @@ def _data(data: SnapshotManifest) -> list[str]:
         "## Data",
         "",
         f"Snapshot `{data.sha256}`: {counts} rows, from `{data.source}`."
-        f" {data.rows_read:,} rows were read; dropped: {gone or 'none'}.",
+        f" {data.rows_read:,} rows were read; dropped: {gone or 'none'}.{_labelled(data)}",
         "",
     ]
+
+
+def _labelled(data: SnapshotManifest) -> str:
+    if not data.feedback or not any(data.feedback.rows.values()):
+        return ""
+    counts = ", ".join(f"{count:,} {split}" for split, count in data.feedback.rows.items())
+    return (
+        f" Of the rows, {counts} are answers of this endpoint that callers labelled from"
+        f" {data.feedback.since:%Y-%m-%d %H:%M} to {data.feedback.until:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def _use(version: ModelVersion) -> list[str]:

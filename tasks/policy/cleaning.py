@@ -1,13 +1,15 @@
 """From files to clean, split rows: the order of the rules. Files are read twice, never held."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.classifiers import Data, Files
 from tasks.errors import BadData
+from tasks.policy import fresh
 from tasks.policy.duplicates import Seen, repeated, stamp, unique, without
+from tasks.policy.fresh import Fresh
 from tasks.policy.rows import Drop, Row, parse
-from tasks.policy.splits import Chosen, Selection, near, place
+from tasks.policy.splits import Chosen, Limits, Selection, near, place
 from tasks.policy.tallies import Tally, check
 from tasks.policy.templates import template
 from training.formats import SPLITS, Split
@@ -23,11 +25,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """The rows that are used, what became of all others, and what a person should know."""
+    """The rows that are used, what became of all others, and what a person should know.
+
+    `fresh` are those of the used rows that callers labelled.
+    """
 
     rows: Chosen
     tallies: tuple[Tally, ...]
     notes: tuple[str, ...]
+    fresh: Chosen
 
 
 def without_repeats(
@@ -41,11 +47,20 @@ def without_repeats(
 
 
 def clean(
-    train: Sequence[Source], test: Sequence[Source], files: Files, data: Data, most: int
+    train: Sequence[Source],
+    test: Sequence[Source],
+    files: Files,
+    data: Data,
+    most: int,
+    feedback: Source | None = None,
 ) -> Clean:
-    """At most `most` training rows and their validation and test rows; BadData if they are bad."""
+    """At most `most` training rows and their validation and test rows; BadData if they are bad.
+
+    `feedback` are labelled answers in the shape of fresh.FILES, each text once.
+    """
     validation = max(round(most * data.validation_share), 20)
-    selection = Selection({"train": most, "validation": validation, "test": data.test_size})
+    limits: Limits = {"train": most, "validation": validation, "test": data.test_size}
+    selection = Selection(limits)
     tallies: dict[Split, list[Tally]] = {
         "train": [Tally(one.name) for one in train],
         "test": [Tally(one.name) for one in test],
@@ -57,28 +72,53 @@ def clean(
             selection.add("test", near(row.text), row)
     if test:
         check(tallies["test"], data.max_drop_fraction)
+    new = _fresh(feedback, data, limits, held_out)
     test_share = 0 if test else data.test_share
     for tally, found in zip(tallies["train"], without_repeats(train, files, data), strict=True):
-        for row in tally.keeps(without(found, held_out) if held_out else found):
+        for row in tally.keeps(_older(found, held_out, new.texts)):
             position = near(row.text)
             selection.add(place(position, data.validation_share, test_share), position, row)
     check(tallies["train"], data.max_drop_fraction)
     cut: tuple[Split, ...] = ("train", "validation") if test else SPLITS
     small = selection.gather_small(cut)
-    rows = selection.chosen()
+    rows = fresh.together(selection.chosen(fresh.remaining(limits, new)), new.rows)
+    _refuse_empty(rows, tallies["train"])
+    notes = (*_told(small, len(cut)), *_missing(rows, data.labels), *new.told)
+    notes += _templates(rows["train"], _names(train), data)
+    return Clean(rows, (*tallies["train"], *tallies["test"], *new.tallies), notes, new.rows)
+
+
+def _fresh(feedback: Source | None, data: Data, limits: Limits, held_out: set[int]) -> Fresh:
+    if feedback is None:
+        return fresh.none()
+    (found,) = without_repeats([feedback], fresh.FILES, data)
+    return fresh.choose(feedback.name, found, data, limits, held_out)
+
+
+def _older(
+    found: Iterable[Row | Drop], held_out: set[int], newer: Collection[int]
+) -> Iterable[Row | Drop]:
+    """What is neither a test row nor labelled anew: of two labels the last one counts."""
+    found = without(found, held_out) if held_out else found
+    return without(found, newer, "in_feedback") if newer else found
+
+
+def _refuse_empty(rows: Chosen, tallies: Sequence[Tally]) -> None:
     if empty := [split for split in SPLITS if not rows[split]]:
-        kept = sum(sum(tally.kept.values()) for tally in tallies["train"])
+        kept = sum(sum(tally.kept.values()) for tally in tallies)
         detail = f"{kept} rows are left, none for {', '.join(empty)}: bring more rows"
-        raise BadData(_names(train), None, "too_few_rows", detail)
-    notes = (*_told(small, len(cut)), *_missing(rows, data.labels))
-    if spam := template(rows["train"]):
-        if spam.share > data.max_template_share:
-            detail = (
-                f"{spam.told}; at most {data.max_template_share:.0%} may be (max_template_share)"
-            )
-            raise BadData(_names(train), None, "template", detail)
-        notes += (spam.told,)
-    return Clean(rows, (*tallies["train"], *tallies["test"]), notes)
+        raise BadData(", ".join(one.file for one in tallies), None, "too_few_rows", detail)
+
+
+def _templates(rows: Sequence[tuple[str, str]], names: str, data: Data) -> tuple[str, ...]:
+    """What a person should know of a phrase that many rows hold; BadData when too many do."""
+    spam = template(rows)
+    if not spam:
+        return ()
+    if spam.share > data.max_template_share:
+        detail = f"{spam.told}; at most {data.max_template_share:.0%} may be (max_template_share)"
+        raise BadData(names, None, "template", detail)
+    return (spam.told,)
 
 
 def _names(sources: Sequence[Source]) -> str:

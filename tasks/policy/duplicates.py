@@ -101,11 +101,13 @@ def unique(found: Iterable[Row | Drop], again: Repeated, seen: Seen) -> Iterator
         yield one
 
 
-def without(found: Iterable[Row | Drop], held_out: Collection[int]) -> Iterator[Row | Drop]:
-    """The same rows with those that are in the test files turned into drops."""
+def without(
+    found: Iterable[Row | Drop], held_out: Collection[int], reason: str = "leakage"
+) -> Iterator[Row | Drop]:
+    """The same rows with those whose text is held elsewhere turned into drops."""
     for one in found:
         leaked = isinstance(one, Row) and hash(stamp(one.text)) in held_out
-        yield Drop(one.line, "leakage", one.missing) if leaked else one
+        yield Drop(one.line, reason, one.missing) if leaked else one
 
 
 @lru_cache(maxsize=1)  # it is asked for twice in a row: by the leakage check and by the split

@@ -1,6 +1,6 @@
 """Which split a row belongs to, and which rows are used. Decided by hashes, never by order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from heapq import heappush, heappushpop
 
@@ -9,6 +9,7 @@ from tasks.policy.rows import Row
 from training.formats import SPLITS, Split
 
 Chosen = dict[Split, list[tuple[str, str]]]
+Limits = Mapping[Split, int]
 
 
 def near(text: str) -> int:
@@ -46,7 +47,7 @@ def quotas(counts: dict[str, int], most: int) -> dict[str, int]:
 class Selection:
     """The rows with the lowest hashes per split and class; what is not used is not held."""
 
-    def __init__(self, limits: dict[Split, int]) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._heaps: dict[tuple[Split, str], list[tuple[int, str]]] = {}
         self._seen: dict[tuple[Split, str], int] = {}
@@ -84,14 +85,15 @@ class Selection:
                     self._seen["train", label] = self._seen.get(("train", label), 0) + count
         return small
 
-    def chosen(self) -> Chosen:
-        """(text, label) of each split in the order of their hashes."""
+    def chosen(self, limits: Limits | None = None) -> Chosen:
+        """(text, label) of each split in the order of their hashes; `limits` may be lower now."""
+        limits = self._limits if limits is None else limits
         result: Chosen = {split: [] for split in SPLITS}
         for split in SPLITS:
             counts = {label: count for (s, label), count in self._seen.items() if s == split}
             rows = [
                 (-negative, text, label)
-                for label, quota in quotas(counts, self._limits[split]).items()
+                for label, quota in quotas(counts, limits[split]).items()
                 for negative, text in sorted(self._heaps[split, label], reverse=True)[:quota]
             ]
             result[split] = [(text, label) for _, text, label in sorted(rows)]

@@ -67,8 +67,9 @@ def check(tallies: Sequence[Tally], most: float) -> None:
 
 
 def _check(tally: Tally, most: float) -> None:
-    # A leak is cured by the drop and says nothing about the file.
-    dropped = sum(tally.dropped.values()) - tally.dropped.get("leakage", 0)
+    # A leak or an old label is cured by the drop and says nothing about the file.
+    cured = tally.dropped.get("leakage", 0) + tally.dropped.get("in_feedback", 0)
+    dropped = sum(tally.dropped.values()) - cured
     if not tally.kept:
         raise BadData(tally.file, None, "no_rows", tally.told() or "the file holds no record")
     if dropped > most * tally.rows:

@@ -1,8 +1,16 @@
+from datetime import UTC, datetime, timedelta
+
 from plugins.evaluations import VERSION, evaluated, judged, scored
 
 from tasks.policy.card import card, summary
 from tasks.policy.limits import limits
-from training.formats import BundleManifest, ClassScore, SnapshotFile, SnapshotManifest
+from training.formats import (
+    BundleManifest,
+    ClassScore,
+    FeedbackRows,
+    SnapshotFile,
+    SnapshotManifest,
+)
 
 BUNDLE = BundleManifest(
     classifier="news",
@@ -33,6 +41,21 @@ DATA = SnapshotManifest(
 
 def limits_of(**changes):
     return "\n".join(limits(BUNDLE, evaluated(**changes)))
+
+
+def test_a_card_tells_of_rows_that_callers_labelled():
+    day = datetime(2026, 3, 1, 8, tzinfo=UTC)
+    rows = {"train": 300, "validation": 50, "test": 120}
+    told = FeedbackRows(since=day, until=day + timedelta(days=7), labels=500, rows=rows)
+    data = DATA.model_copy(update={"feedback": told})
+
+    text = card(VERSION, BUNDLE, data, evaluated(), judged())
+
+    assert (
+        "300 train, 50 validation, 120 test are answers of this endpoint that callers labelled"
+        " from 2026-03-01 08:00 to 2026-03-08 08:00 UTC."
+    ) in text
+    assert "labelled" not in card(VERSION, BUNDLE, DATA, evaluated(), judged())
 
 
 def test_a_card_says_what_it_is_on_what_data_how_good_and_how_to_undo_it():
