@@ -1,4 +1,7 @@
-"""`python -m serving.app [serve]`: one model version as an HTTP endpoint."""
+"""`python -m serving.app [serve]`: one model version as an HTTP endpoint.
+
+`python -m serving.app ship` takes to S3 what a server beside it logs (CAPTURE_SHIPPER=apart).
+"""
 
 import logging
 import signal
@@ -10,7 +13,7 @@ from types import FrameType
 import litserve as ls
 import uvicorn
 
-from serving import connections, logs, protocol, settings, tls
+from serving import capture, connections, logs, protocol, settings, shipper, tls
 from serving.endpoint import Endpoint
 from serving.errors import CannotStart
 from serving.settings import BadSettings, ServingSettings
@@ -114,6 +117,9 @@ def main() -> None:
         sys.stderr.write(f"serving: {error}\n")
         sys.exit(2)
     logs.configure(given.log_level)
+    if "ship" in sys.argv[1:]:
+        _ship(given)
+        return
     if given.database_url:
         logger.warning("DATABASE_URL is set, but nothing here is stored in a database: not used")
     try:
@@ -121,6 +127,13 @@ def main() -> None:
     except CannotStart as error:
         sys.stderr.write(f"serving: {error}\n")
         sys.exit(1)
+
+
+def _ship(given: ServingSettings) -> None:
+    if not given.capture_uri:
+        sys.stderr.write("serving: CAPTURE_URI is empty: it says where to ship to\n")
+        sys.exit(2)
+    shipper.ship(capture.spool_folder(given), given.capture_uri)
 
 
 if __name__ == "__main__":

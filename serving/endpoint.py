@@ -9,6 +9,7 @@ import litserve as ls
 from fastapi import FastAPI
 
 from serving import contract, gauges, routes, scrape
+from serving.capture import capture_of
 from serving.connections import Connections
 from serving.contract import Refusal
 from serving.envelope import Envelope
@@ -31,6 +32,9 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         self.guard = Guard(settings)
         self.metrics = Metrics()
         self.guard.tell(self.metrics)
+        if capture := capture_of(settings):
+            gauges.add_capture(self.metrics, capture)
+        self.capture = capture
         self.versions = Versions(settings, self._changed)
         self.following = following(settings, self.versions)
         self.failure: str | None = None
@@ -122,12 +126,16 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Load what is to be served and follow it, for as long as HTTP is up."""
         life = asyncio.create_task(self._live())
+        if self.capture:
+            self.capture.start()
         try:
             yield
         finally:
             life.cancel()
             await asyncio.gather(life, return_exceptions=True)
             self.versions.stop()
+            if self.capture:
+                await self.capture.close()
 
     async def _live(self) -> None:
         try:

@@ -1,13 +1,16 @@
 """What GET /metrics reads at the moment it is asked."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from serving import logs
 from serving.cache import Cache
+from serving.capture import Capture
 from serving.connections import Connections
 from serving.metrics import Metrics, Readings
 from serving.pool import Pool
 from serving.resources import Resources
+from training.capture import KINDS
 from training.formats import BundleManifest
 
 # Name, manifest and processes of each version that is loaded.
@@ -41,6 +44,49 @@ def add_cache(metrics: Metrics, cache: Cache) -> None:
         "mlops_cache_lookups",
         "Texts looked up among the known answers, by result",
         lambda: [({"result": "hit"}, cache.hits), ({"result": "miss"}, cache.misses)],
+    )
+
+
+def add_capture(metrics: Metrics, capture: Capture) -> None:
+    """Let the metrics tell what became of the answers that were to be logged."""
+    spool = capture.spool
+
+    def records() -> Readings:
+        yield {"kind": "prediction", "outcome": "sampled_out"}, capture.sampled_out
+        for kind in KINDS:
+            yield {"kind": kind, "outcome": "logged"}, spool.logged[kind]
+            yield {"kind": kind, "outcome": "dropped"}, spool.dropped[kind]
+
+    def shipped(name: str) -> Readings:
+        yield {}, capture.shipped().get(name, 0)
+
+    metrics.counter(
+        "mlops_capture_records",
+        "Answered texts and labels; dropped: the spool or its disk was full",
+        records,
+    )
+    metrics.gauge(
+        "mlops_capture_spool_bytes", "That wait to be shipped", lambda: [({}, spool.size)]
+    )
+    metrics.gauge(
+        "mlops_capture_spool_files", "That wait to be shipped", lambda: [({}, spool.files)]
+    )
+    metrics.gauge(
+        "mlops_capture_oldest_seconds",
+        "Age of the oldest record that is not shipped",
+        lambda: [({}, spool.oldest_s)],
+    )
+    for name, about in {
+        "shipped_records": "Records that are in S3",
+        "shipped_files": "Files of the spool that are in S3",
+        "torn_lines": "Lines that a crash left unfinished, and that no answer told of",
+        "ship_errors": "Tries to ship that S3 did not take",
+    }.items():
+        metrics.counter(f"mlops_capture_{name}", about, partial(shipped, name))
+    metrics.counter(
+        "mlops_capture_shipper_restarts",
+        "Shippers started in place of one that had ended",
+        lambda: [({}, capture.restarts)],
     )
 
 

@@ -38,6 +38,7 @@ _TOLD = {
 _ANSWERED = {
     **_TOLD,
     "X-Cache": "hit: all answers were known; absent when nothing is cached",
+    "X-Logged": "true when the answer is in the prediction log",
     "X-Truncated": "true when tokens were cut and the body has no place to say so",
     "Server-Timing": "On `X-Server-Timing: 1`: milliseconds in queue, tokenize, infer, total",
 }

@@ -12,11 +12,13 @@ from serving import bodies, bulk, contract
 from serving.bodies import JSON
 from serving.bulk import Bulk
 from serving.cache import Cache
+from serving.capture import LOGGED
 from serving.contract import Answer, Ask, DataRequest, Refusal, TextRequest
 from serving.envelope import send_whole
 from serving.headers import Headers, headers_of
 
 if TYPE_CHECKING:
+    from serving.capture import Capture
     from serving.settings import ServingSettings
     from serving.versions import Version
 
@@ -43,8 +45,10 @@ class Predictions:
         admit: Callable[[], None],
         choose: Choose,
         confident: Callable[[str, float], None],
+        capture: "Capture | None" = None,
     ) -> None:
         """`admit` refuses when the server ends; `confident` is told version and confidence."""
+        self._capture = capture
         self._settings = settings
         self._admit = admit
         self._choose = choose
@@ -147,6 +151,10 @@ class Predictions:
         for answer in answers:
             self._confident(version.name, answer.confidence)
         told = [(b"x-cache", b"miss" if missing else b"hit")] if self.cache else []
+        if self._capture:
+            request_id = scope["state"]["request_id"]
+            if self._capture.log(request_id, headers, version, texts, answers, began):
+                told.append(LOGGED)
         return version, answers, told
 
 

@@ -39,7 +39,11 @@ class Router:
 def handlers(endpoint: "Endpoint") -> dict[tuple[str, str], Handler]:
     """What the Router answers by itself."""
     predictions = Predictions(
-        endpoint.settings, endpoint.admit, endpoint.versions.choose, endpoint.metrics.confident
+        endpoint.settings,
+        endpoint.admit,
+        endpoint.versions.choose,
+        endpoint.metrics.confident,
+        endpoint.capture,
     )
     if predictions.cache:
         gauges.add_cache(endpoint.metrics, predictions.cache)

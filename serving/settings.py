@@ -1,5 +1,6 @@
 """The endpoint's only reader of the environment."""
 
+import tempfile
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,6 +15,7 @@ from pydantic_settings import (
 )
 
 from serving.config_file import BadConfig, ConfigFileSource
+from training.redaction import Policy
 
 
 class BadSettings(Exception):
@@ -77,6 +79,23 @@ class ServingSettings(BaseSettings):
     )
     audit_file: Path | None = Field(None, description="empty: among the other log lines")
     audit_text: Literal["none", "hash"] = Field("none", description="hash: SHA-256 of the body")
+    capture_uri: str = Field(
+        "",
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([^/]+/)*data-capture/[a-z0-9-]+)?$",
+        description="s3://BUCKET/data-capture/CLASSIFIER, where answers are logged; empty: nowhere",
+    )
+    capture_dir: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir(), "perennial-capture"),
+        description="where answers wait to be shipped; several servers may share it",
+    )
+    capture_percent: float = Field(100, ge=0, le=100, description="of the requests")
+    capture_text: Policy = Field("mask", description="mask: no e-mail, telephone or card numbers")
+    capture_max_bytes: int = Field(2**29, ge=2**12, description="that may wait; then none are")
+    capture_seconds: float = Field(30, ge=0.1, le=3600, description="until an answer is shipped")
+    capture_shipper: Literal["own", "apart"] = Field(
+        "own", description="apart: `serving.app ship` does it, beside a server without AWS's keys"
+    )
+    variant: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,63}$", description="logged with answers")
     tls_cert_file: Path | None = Field(None, description="PEM, the whole chain")
     tls_key_file: Path | None = None
     sagemaker: bool = Field(False, description="the container's argument `serve` says so")

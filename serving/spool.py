@@ -44,7 +44,7 @@ class Spool:
         self.look()
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return self._waiting_bytes + sum(one.size for one in self._open.values())
 
     @property
@@ -62,7 +62,7 @@ class Spool:
         """Write the lines, each without its end, or drop and count all of them: False then."""
         block = b"\n".join([*lines, b""])
         try:
-            if self.bytes + len(block) > self._max_bytes:
+            if self.size + len(block) > self._max_bytes:
                 raise OSError(f"{self._max_bytes} bytes wait to be shipped")
             segment = self._open.get(kind) or self._begin(kind)
             segment.write(block)

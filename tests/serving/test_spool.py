@@ -32,7 +32,7 @@ def test_a_line_is_in_a_file_when_append_returns(make):
     assert lines(spool.folder, "*.prediction.open") == [LINE, LINE, b""]
     assert lines(spool.folder, "*.feedback.open") == [LINE, b""]
     assert (spool.logged["prediction"], spool.logged["feedback"]) == (2, 1)
-    assert (spool.files, spool.bytes) == (2, 3 * (len(LINE) + 1))
+    assert (spool.files, spool.size) == (2, 3 * (len(LINE) + 1))
 
 
 def test_a_file_is_complete_when_it_is_large_old_or_the_spool_closes(make):
@@ -66,7 +66,7 @@ def test_past_the_bound_lines_are_dropped_and_counted_until_there_is_room(make):
 def test_what_others_left_counts_too(make):
     make().append("prediction", [LINE] * 10)
 
-    assert make().bytes == 10 * (len(LINE) + 1)
+    assert make().size == 10 * (len(LINE) + 1)
     assert make().oldest_s < 60
 
 
