@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from training import bundle, data, metrics
+from training import bundle, data, embeddings, metrics
 from training.bundle import Classifier
 from training.container import JobEnvironment, TrainingError, reporting, write_atomically
-from training.formats import Answers, Evaluation
+from training.data import Rows
+from training.formats import Answers, Evaluation, SnapshotManifest
 from training.scoring import score
 from training.slices import slices
 
@@ -36,31 +37,34 @@ def main(arguments: Sequence[str]) -> None:
     for stale in places.failures:
         stale.unlink(missing_ok=True)
     with reporting(*places.failures), tempfile.TemporaryDirectory() as scratch:
-        evaluation = evaluate(places.challenger, places.champion, places.test, Path(scratch))
+        evaluation = evaluate(places, Path(scratch))
         content = evaluation.model_dump_json(exclude_defaults=True).encode()
         write_atomically(places.output / "evaluation.json", content)
 
 
-def evaluate(challenger: Path, champion: Path | None, test: Path, scratch: Path) -> Evaluation:
-    """Both models on the same rows, by the code that serves."""
-    manifest = data.read_manifest(test)
-    rows = data.read_rows(test, manifest, "test")
-    if not rows.texts:
-        raise TrainingError(f"{test}: the test split is empty")
-    new = _load(challenger, scratch / "challenger")
+def evaluate(places: Places, scratch: Path) -> Evaluation:
+    """Both models on the same rows, by the code that serves.
+
+    The challenger's answers go to the output as the reference of the drift check.
+    """
+    manifest, rows = _read(places.test)
+    folder = _unpacked(places.challenger, scratch / "challenger")
+    new = Classifier.load(folder)
     labels = new.manifest.labels
     if unknown := sorted(set(rows.labels) - set(labels)):
         raise TrainingError(
-            f"{test}: label {unknown[0]!r} is unknown to the challenger, which knows"
+            f"{places.test}: label {unknown[0]!r} is unknown to the challenger, which knows"
             f" {', '.join(labels)}"
         )
-    old = _load(champion, scratch / "champion") if champion else None
+    champion = places.champion
+    old = Classifier.load(_unpacked(champion, scratch / "champion")) if champion else None
     refused = _refused(old, labels)
     if refused:
         print(f"champion left out: {refused}", flush=True)
         old = None
     ours = score("challenger", new, rows, labels)
     theirs = score("champion", old, rows, labels) if old else None
+    embeddings.write(places.output, folder, new.manifest, rows, ours.predictions)
     return Evaluation(
         classifier=manifest.classifier,
         snapshot_sha256=manifest.sha256,
@@ -79,6 +83,14 @@ def evaluate(challenger: Path, champion: Path | None, test: Path, scratch: Path)
     )
 
 
+def _read(test: Path) -> tuple[SnapshotManifest, Rows]:
+    manifest = data.read_manifest(test)
+    rows = data.read_rows(test, manifest, "test")
+    if not rows.texts:
+        raise TrainingError(f"{test}: the test split is empty")
+    return manifest, rows
+
+
 def _refused(champion: Classifier | None, labels: Sequence[str]) -> str:
     """Why the champion cannot be compared; empty when it can."""
     if champion is None or set(champion.manifest.labels) == set(labels):
@@ -92,11 +104,11 @@ def _numbers(names: Sequence[str], labels: Sequence[str]) -> tuple[int, ...]:
     return tuple(number[name] for name in names)
 
 
-def _load(folder: Path, scratch: Path) -> Classifier:
+def _unpacked(folder: Path, scratch: Path) -> Path:
     if (folder / _ARCHIVE).is_file():
         bundle.unpack(folder / _ARCHIVE, scratch)
-        return Classifier.load(scratch)
-    return Classifier.load(folder)
+        return scratch
+    return folder
 
 
 def _places(arguments: Sequence[str]) -> Places:

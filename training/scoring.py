@@ -20,12 +20,19 @@ _TIMING_S, _FEWEST_CALLS = 20.0, 20
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The score, and for each row the answer, whether it was right, whether the text was cut."""
+    """The score, and for each row the prediction and whether it was right."""
 
     score: ModelScore
-    answers: list[str]
+    predictions: list[Prediction]
     right: list[bool]
-    truncated: list[bool]
+
+    @property
+    def answers(self) -> list[str]:
+        return [prediction.label for prediction in self.predictions]
+
+    @property
+    def truncated(self) -> list[bool]:
+        return [prediction.truncated for prediction in self.predictions]
 
 
 def score(name: str, classifier: Classifier, rows: Rows, labels: Sequence[str]) -> Scored:
@@ -63,7 +70,7 @@ def score(name: str, classifier: Classifier, rows: Rows, labels: Sequence[str]) 
         f" one text p95 {measured.latency.p95_ms:.1f} ms",
         flush=True,
     )
-    return Scored(measured, answers, right, [prediction.truncated for prediction in found])
+    return Scored(measured, found, right)
 
 
 def _timed(classifier: Classifier, texts: Sequence[str], size: int) -> Latency:
