@@ -1,33 +1,11 @@
-import re
 import time
 
-import httpx
 import psutil
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from plugins.promtool import samples
 
 from serving.metrics import Metrics
 from serving.resources import Resources
-
-NAMES = {
-    "mlops_prediction_requests_total": {"model_version", "status"},
-    "mlops_prediction_latency_seconds": {"model_version", "quantile"},
-    "mlops_model_accuracy": {"model_version"},
-    "mlops_model_confidence": {"model_version", "quantile"},
-    "mlops_cpu_usage_percent": set(),
-    "mlops_memory_usage_bytes": set(),
-    "api_response_time_seconds_bucket": {"path", "le"},
-}
-
-
-def samples(text: str, name: str) -> dict[tuple[str, ...], float]:
-    """Values of one name by the values of their labels, in the order of the labels' names."""
-    return {
-        tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name
-    }
 
 
 @pytest.fixture
@@ -37,19 +15,6 @@ def metrics():
 
 def text_of(metrics: Metrics) -> str:
     return metrics.text().decode()
-
-
-def test_dashboards_find_their_names_and_labels(bounded):
-    httpx.post(f"{bounded.url}/predict", json={"text": "goal"})
-    text = httpx.get(f"{bounded.url}/metrics").text
-
-    found = {
-        sample.name: set(sample.labels)
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-    assert {name: found.get(name) for name in NAMES} == NAMES
 
 
 def test_outcomes_are_told_apart(metrics):
@@ -142,20 +107,3 @@ def test_a_process_that_has_ended_is_no_longer_counted():
     assert resources.memory_bytes() < with_child
     time.sleep(0.2)
     assert resources.cpu_percent() >= 0
-
-
-def test_a_model_process_that_was_replaced_is_counted_and_its_memory_too(bounded):
-    old = bounded.worker()
-    old.kill()
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        text = httpx.get(f"{bounded.url}/metrics").text
-        if list(samples(text, "mlops_model_process_restarts_total").values()) == [1]:
-            break
-        time.sleep(0.2)
-
-    front = psutil.Process(bounded.process.pid).memory_info().rss
-    worker = bounded.worker().memory_info().rss
-    assert list(samples(text, "mlops_model_processes").values()) == [1]
-    assert samples(text, "mlops_memory_usage_bytes")[()] == pytest.approx(front + worker, rel=0.2)
-    assert re.search(r'mlops_prediction_requests_total{.*status="success"} [1-9]', text)
