@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def write(given: Monitoring, endpoint: str, key: str) -> None:
-    """The folder, readable by its owner alone. What is not set up is told on standard error."""
+    """The folder, its secrets for its owner alone; a way to people that is missing is told."""
     folder = given.folder.resolve()
     for name in ("secrets", "targets", "dashboards", *_DATA):
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from infra.monitoring import prepare
 from infra.monitoring.prepare import Monitoring
+from tasks.errors import NotFound
 
 HERE = Path(prepare.__file__).parent
 MAIL = {
@@ -96,6 +98,42 @@ def test_a_value_cannot_change_the_configuration(tmp_path):
     made = prepare.alerting(monitoring(tmp_path, **odd), tmp_path)
 
     assert made["route"]["receiver"] == "people"
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """What `make monitoring` without a URL finds; the release journal is of another test."""
+    monkeypatch.setenv("MONITORING_FOLDER", str(tmp_path))
+    monkeypatch.setenv("CLASSIFIER", "news")
+    monkeypatch.setenv("PERENNIAL_ENVIRONMENT", "dev")
+    monkeypatch.delenv("ENDPOINT", raising=False)
+
+    def finds(url):
+        monkeypatch.setattr(prepare.predict, "url", url)
+        operator = SimpleNamespace(own=lambda: "operator-key")
+        monkeypatch.setattr(prepare.callers, "of", lambda account: operator)
+
+    return finds
+
+
+def test_without_a_url_what_is_live_is_watched_with_the_environments_own_key(nowhere, tmp_path):
+    nowhere(lambda classifier: f"http://{classifier}.internal:8000")
+
+    assert prepare.main() == 0
+
+    (target,) = yaml.safe_load((tmp_path / "targets" / "dev-news.yaml").read_text())
+    assert target["targets"] == ["news.internal:8000"]
+    assert (tmp_path / "secrets" / "endpoint-key").read_text() == "operator-key"
+
+
+def test_nothing_that_serves_is_told_in_one_line(nowhere, capsys):
+    def url(classifier: str) -> str:
+        raise NotFound(f"there is no stack for {classifier}")
+
+    nowhere(url)
+
+    assert prepare.main() == 1
+    assert capsys.readouterr().err == "make monitoring: there is no stack for news\n"
 
 
 def test_an_endpoint_is_a_server_not_a_path(tmp_path):

@@ -49,6 +49,14 @@ def test_every_alert_says_what_to_do_next_and_how_urgent_it_is(rules):
             assert rule["labels"]["severity"] in ("critical", "warning")
 
 
+def test_every_alert_is_explained_to_people(rules):
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+
+    assert {
+        rule["alert"] for rule in rules if "alert" in rule if rule["alert"] not in page
+    } == set()
+
+
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_accuracy_is_held_to_the_gate_of_the_classifier(name, rules):
     own = {
