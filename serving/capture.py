@@ -17,7 +17,7 @@ import orjson
 from serving.headers import Headers
 from serving.processes import Restarts
 from serving.spool import Spool
-from training.capture import Prediction
+from training.capture import Prediction, ids
 from training.redaction import redact
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Capture:
             return False
         now = time.time_ns() // 10**6
         latency_ms = round((time.monotonic() - began) * 1000, 3)
-        ids = [request_id] if len(texts) == 1 else [f"{request_id}.{n}" for n in range(len(texts))]
         lines = [
             orjson.dumps(
                 Prediction(
@@ -85,7 +84,7 @@ class Capture:
                     truncated=answer.truncated,
                 )
             )
-            for one, text, answer in zip(ids, texts, answers, strict=True)
+            for one, text, answer in zip(ids(request_id, len(texts)), texts, answers, strict=True)
         ]
         return self.spool.append("prediction", lines)
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NoReturn, NotRequired
+from typing import Any, Literal, NoReturn, NotRequired, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import TypedDict  # pydantic refuses that of typing before 3.12
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 TOP = 3
 
@@ -54,6 +56,17 @@ class TextsRequest(_Strict):
     model_version: str | None = None
 
 
+class FeedbackRequest(_Strict):
+    """What the text of an answered request really was."""
+
+    request_id: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:=@/+-]{0,132}$",
+        description="the answer's X-Request-Id; behind it `.0`, `.1` ... for texts of a batch",
+        examples=["6f1c0a4e9d3b4f5a8c7e2d1b0a9f8e7d"],
+    )
+    label: str = Field(min_length=1, description="one of the model's", examples=["Business"])
+
+
 Ask = TextRequest | DataRequest | TextsRequest
 SHAPES: dict[str, type[Ask]] = {"text": TextRequest, "data": DataRequest, "texts": TextsRequest}
 
@@ -91,6 +104,12 @@ class TextsAnswer(TypedDict):
     processing_time: float
     batch_size: int
     timestamp: str
+
+
+class FeedbackAnswer(TypedDict):
+    request_id: str
+    label: str
+    status: Literal["accepted"]
 
 
 class Health(BaseModel, frozen=True):
@@ -168,7 +187,17 @@ def ask_of(payload: Any, allowed: Sequence[str]) -> Ask:
     chosen = [key for key in allowed if key in payload]
     if len(chosen) != 1:
         invalid(f"The body must have exactly one of {_either(allowed)}")
-    shape = SHAPES[chosen[0]]
+    return _shaped(SHAPES[chosen[0]], payload)
+
+
+def feedback_of(payload: Any) -> FeedbackRequest:
+    """The label and the request that it is about."""
+    if not isinstance(payload, dict):
+        invalid("The body must be a JSON object")
+    return _shaped(FeedbackRequest, payload)
+
+
+def _shaped(shape: type[Shape], payload: dict[str, Any]) -> Shape:
     try:
         return shape.model_validate(payload)
     except ValidationError as error:
@@ -254,7 +283,7 @@ def _either(keys: Sequence[str]) -> str:
     return " or ".join(f'"{key}"' for key in keys)
 
 
-def _message(error: ValidationError, shape: type[Ask]) -> str:
+def _message(error: ValidationError, shape: type[BaseModel]) -> str:
     """What is wrong, in our words: field names that the caller made up are the caller's text."""
     problem = error.errors(include_input=False, include_context=False, include_url=False)[0]
     if problem["type"] == "extra_forbidden":

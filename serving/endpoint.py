@@ -14,6 +14,7 @@ from serving.connections import Connections
 from serving.contract import Refusal
 from serving.envelope import Envelope
 from serving.errors import CannotStart
+from serving.feedback import Recent
 from serving.follow import following
 from serving.guard import Guard
 from serving.metrics import Metrics, Readings
@@ -35,6 +36,7 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
         if capture := capture_of(settings):
             gauges.add_capture(self.metrics, capture)
         self.capture = capture
+        self.recent = Recent()
         self.versions = Versions(settings, self._changed)
         self.following = following(settings, self.versions)
         self.failure: str | None = None
@@ -55,6 +57,7 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
             self.metrics,
             lambda: [(one.name, one.manifest, one.pool) for one in self.versions],
             connections,
+            self.recent,
         )
 
     def register_endpoints(self) -> None:
@@ -87,6 +90,10 @@ class Endpoint(ls.LitServer):  # type: ignore[misc]
     def refuse_unless_ready(self) -> None:
         if not self.ready:
             raise Refusal(503, self.status, f"The model is {self.status}")
+
+    def labels(self) -> list[str]:
+        """What any version that answers may say; empty before the first is loaded."""
+        return [label for one in self.versions for label in one.manifest.labels]
 
     def info(self) -> contract.ModelInfo:
         """The primary version."""

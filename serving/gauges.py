@@ -7,6 +7,7 @@ from serving import logs
 from serving.cache import Cache
 from serving.capture import Capture
 from serving.connections import Connections
+from serving.feedback import Recent
 from serving.metrics import Metrics, Readings
 from serving.pool import Pool
 from serving.resources import Resources
@@ -17,9 +18,10 @@ from training.formats import BundleManifest
 Loaded = Callable[[], Iterable[tuple[str, BundleManifest, Pool]]]
 
 
-def add(metrics: Metrics, loaded: Loaded, connections: Connections) -> None:
+def add(metrics: Metrics, loaded: Loaded, connections: Connections, recent: Recent) -> None:
     """Let the metrics tell of the versions, their processes and the connections."""
     _add_versions(metrics, loaded)
+    _add_accuracy(metrics, loaded, recent)
     _add_resources(metrics, loaded)
     metrics.gauge(
         "mlops_connections",
@@ -94,16 +96,6 @@ def _add_versions(metrics: Metrics, loaded: Loaded) -> None:
     def of_pools(read: Callable[[Pool], float]) -> Callable[[], Readings]:
         return lambda: [({"model_version": name}, read(pool)) for name, _, pool in loaded()]
 
-    def accuracy() -> Readings:
-        for name, manifest, _ in loaded():
-            if (value := manifest.metrics.get("accuracy")) is not None:
-                yield {"model_version": name}, value
-
-    metrics.gauge(
-        "mlops_model_accuracy",
-        "On the validation rows of its training, as the bundle says; no feedback is in it",
-        accuracy,
-    )
     metrics.gauge(
         "mlops_queue_depth", "Texts that wait for the model", of_pools(lambda p: p.queued)
     )
@@ -117,6 +109,27 @@ def _add_versions(metrics: Metrics, loaded: Loaded) -> None:
         "mlops_model_process_restarts",
         "Model processes started in place of one that had ended",
         of_pools(lambda p: p.restarts),
+    )
+
+
+def _add_accuracy(metrics: Metrics, loaded: Loaded, recent: Recent) -> None:
+    def accuracy() -> Readings:
+        for name, manifest, _ in loaded():
+            value = recent.accuracy(name)
+            value = manifest.metrics.get("accuracy") if value is None else value
+            if value is not None:
+                yield {"model_version": name}, value
+
+    metrics.gauge(
+        "mlops_model_accuracy",
+        "Of this server's latest answers by their labels, once 30 are labelled; until then of the"
+        " validation rows of its training",
+        accuracy,
+    )
+    metrics.gauge(
+        "mlops_feedback_labels",
+        "Labelled ones among this server's latest answers; under 30 no accuracy is told from them",
+        lambda: [({"model_version": name}, recent.labels(name)) for name, _, _ in loaded()],
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROBES = frozenset({"/health", "/health/live", "/ping"})
 # Written down as they are; any other path is the caller's own text.
 _PATHS = frozenset(
-    {"/predict", "/predict/batch", "/invocations", "/model/info"}
+    {"/predict", "/predict/batch", "/invocations", "/feedback", "/model/info"}
     | {"/metrics", "/docs", "/redoc", "/openapi.json"}
 )
 # A browser asks a person for a key by itself when it hears Basic; it would send it along for other

@@ -150,6 +150,24 @@ def answered(keys: Sequence[str], *, bulky: bool) -> dict[int | str, Schema]:
     }
 
 
+def feedback() -> Schema:
+    """The route that takes labels, but for its path."""
+    told = refusals(400, 401, 408, 413, 415, 422, 429, 500, 503)
+    told[503]["description"] = "The label is not written down: no log is kept here, or it is full"
+    schema = contract.FeedbackRequest.model_json_schema()
+    return {
+        "tags": ["feedback"],
+        "summary": "Say what a text really was",
+        "description": "At any time after the answer. The last label of a request counts; the same"
+        " again changes nothing.",
+        "operation_id": "feedback",
+        "status_code": 202,
+        "responses": told
+        | {202: {"model": contract.FeedbackAnswer, "description": "The label is written down"}},
+        "openapi_extra": {"requestBody": {"required": True, "content": {JSON: {"schema": schema}}}},
+    }
+
+
 def finish(app: FastAPI, *, keys: bool, open_paths: Collection[str]) -> None:
     """Say which routes need a key; that is the guard's doing, which FastAPI knows nothing of."""
     plain = app.openapi

@@ -19,6 +19,7 @@ from serving.headers import Headers, headers_of
 
 if TYPE_CHECKING:
     from serving.capture import Capture
+    from serving.feedback import Recent
     from serving.settings import ServingSettings
     from serving.versions import Version
 
@@ -46,9 +47,11 @@ class Predictions:
         choose: Choose,
         confident: Callable[[str, float], None],
         capture: "Capture | None" = None,
+        recent: "Recent | None" = None,
     ) -> None:
         """`admit` refuses when the server ends; `confident` is told version and confidence."""
         self._capture = capture
+        self._recent = recent
         self._settings = settings
         self._admit = admit
         self._choose = choose
@@ -155,6 +158,8 @@ class Predictions:
             request_id = scope["state"]["request_id"]
             if self._capture.log(request_id, headers, version, texts, answers, began):
                 told.append(LOGGED)
+                if self._recent:
+                    self._recent.answered(request_id, version.name, answers)
         return version, answers, told
 
 

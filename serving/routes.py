@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving import contract, gauges, openapi, scrape
 from serving.contract import Refusal
 from serving.envelope import on_refusal, on_unexpected
+from serving.feedback import PATH, Feedback
 from serving.guard import PROBES
 from serving.pages import PATHS, Pages
 from serving.predictions import Handler, Predictions
@@ -44,14 +45,18 @@ def handlers(endpoint: "Endpoint") -> dict[tuple[str, str], Handler]:
         endpoint.versions.choose,
         endpoint.metrics.confident,
         endpoint.capture,
+        endpoint.recent,
     )
+    feedback = Feedback(endpoint.capture, endpoint.admit, endpoint.labels, endpoint.recent)
+    feedback.tell(endpoint.metrics)
     if predictions.cache:
         gauges.add_cache(endpoint.metrics, predictions.cache)
     pages = Pages(endpoint.app.title, endpoint.app.openapi_url)
     return {
         ("POST", "/predict"): predictions.of(("text", "data")),
         ("POST", "/predict/batch"): predictions.of(("texts",)),
-        ("POST", "/invocations"): predictions.invocations,
+        ("POST", "/invocations"): feedback.or_else(predictions.invocations),
+        ("POST", PATH): feedback,
         **{("GET", path): pages for path in PATHS},
     }
 
@@ -63,6 +68,7 @@ def add(endpoint: "Endpoint") -> None:
     app.add_exception_handler(HTTPException, on_refusal)
     app.add_exception_handler(Exception, on_unexpected)  # Starlette raises it again: it is logged
     _describe_predictions(endpoint)
+    app.add_api_route(PATH, _never, methods=["POST"], **openapi.feedback())
     _add_probes(app, endpoint)
     _add_model(app, endpoint)
     if endpoint.settings.enable_metrics and not endpoint.settings.prometheus_port:
@@ -86,12 +92,9 @@ def _describe_predictions(endpoint: "Endpoint") -> None:
         bulky = path == "/invocations"
         statuses = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
 
-        async def never() -> None:
-            raise AssertionError("the Router answers this path")
-
         endpoint.app.add_api_route(
             path,
-            never,
+            _never,
             methods=["POST"],
             tags=["predictions"],
             summary=summary,
@@ -115,6 +118,10 @@ def _describe_predictions(endpoint: "Endpoint") -> None:
         "SageMaker's InvokeEndpoint and batch transform",
         "The answer is of the media type in `Accept`, without one of the request's own.",
     )
+
+
+async def _never() -> None:
+    raise AssertionError("the Router answers this path")
 
 
 def _add_probes(app: FastAPI, endpoint: "Endpoint") -> None:

@@ -78,6 +78,11 @@ def schema(kind: Kind) -> "pa.Schema":
     return pa.schema([(field.name, types[field.name]) for field in fields(row)])
 
 
+def ids(request_id: str, texts: int) -> list[str]:
+    """What the rows of one request are called, and what callers call them in feedback."""
+    return [request_id] if texts == 1 else [f"{request_id}.{number}" for number in range(texts)]
+
+
 def prefix(kind: Kind, classifier: str) -> str:
     """Folder of all rows of one kind, without a slash behind it."""
     return f"{FOLDERS[kind]}/{classifier}"

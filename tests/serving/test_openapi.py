@@ -32,6 +32,7 @@ def document(client):
 
 def test_requests_made_from_the_document_are_answered_as_it_says(live, document, tmp_path):
     asked = copy.deepcopy(document)
+    del asked["paths"]["/feedback"]  # this server keeps no log: it takes no label
     for path in asked["paths"].values():
         for kind in (bulk.JSON_LINES, bulk.CSV):  # what is right in them, no schema can say
             path.get("post", {}).get("requestBody", {}).get("content", {}).pop(kind, None)
