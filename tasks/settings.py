@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,11 +29,21 @@ class Settings(BaseSettings):
         "auto", description="whether a person must let each version out in this environment"
     )
     approval_minutes: float = Field(720, gt=0, le=10_080, description="silence until then means no")
+    health_urls: str = Field(
+        "", description="endpoints of other environments that health asks too, blanks between"
+    )
     git_sha: str = "unknown"
     mlflow_tracking_uri: str = Field(
         "http://localhost:5000",
         validation_alias="MLFLOW_TRACKING_URI",
     )
+
+    @field_validator("health_urls")
+    @classmethod
+    def _are_urls(cls, told: str) -> str:
+        for url in told.split():
+            HttpUrl(url)
+        return told
 
     @property
     def prefix(self) -> str:

@@ -17,9 +17,16 @@ _CONFIG = Config(
 _ASKS_ONCE = frozenset({"ssm"})
 
 
-def client(service: str) -> Any:
-    """A client of the AWS service, typed by the caller's annotation."""
+def client(service: str, timeout_s: float | None = None) -> Any:
+    """A client of the AWS service, typed by the caller's annotation.
+
+    With a time-out it is for who must not wait: two attempts, each as short as that.
+    """
     config = _CONFIG
+    if timeout_s is not None:
+        once_more: Any = {"mode": "standard", "total_max_attempts": 2}
+        quick = Config(retries=once_more, connect_timeout=timeout_s, read_timeout=timeout_s)
+        config = config.merge(quick)
     if service in _ASKS_ONCE:
         config = config.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
     return boto3.client(service, config=config)  # type: ignore[call-overload]

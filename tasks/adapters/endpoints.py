@@ -7,7 +7,8 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Any, Literal, Self
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as Unconnected
 
 from tasks.adapters import probes, scaling, updates, variants
 from tasks.adapters import traffic as counted
@@ -18,6 +19,8 @@ Clients = Callable[[str], Any]
 Side = Literal["new", "old"]
 
 _STEADY_S = 120
+# No header of ours gets through to the container but this one: see probes.
+_MARKED = "X-Probe=rollout"
 # What the endpoint says about itself; everything else is an error of ours or of AWS.
 _ANSWERS = frozenset(
     {"ModelError", "ValidationError", "ServiceUnavailable", "ModelNotReadyException"}
@@ -158,6 +161,21 @@ def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
     return _invoke(client, place, payload)
 
 
+def look(client: Clients, place: Place, timeout_s: float) -> Answer:
+    """How AWS says it is, then one answer as callers get it: a SageMaker endpoint has no /health.
+
+    The client's own time-outs count; status 0 when nobody is there in time.
+    """
+    seen = updates.seen(client("sagemaker"), place)
+    if seen is not None and seen["EndpointStatus"] in updates.BROKEN:
+        told = seen.get("FailureReason") or "no reason given"
+        return Answer(503, f"endpoint {place.prefix} is {seen['EndpointStatus']}: {told}", "", "")
+    try:
+        return ask(client, place, probes.HELLO)
+    except (HTTPClientError, Unconnected) as error:
+        return Answer(0, f"{type(error).__name__}: {error}", "", "")
+
+
 def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     """All traffic to what served before; an endpoint that this operation made goes away.
 
@@ -244,6 +262,7 @@ def _invoke(
             ContentType="application/json",
             Accept="application/json",
             Body=json.dumps(payload).encode(),
+            CustomAttributes=_MARKED,
             **target,
         )
     except ClientError as error:

@@ -132,6 +132,13 @@ def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
     return probes.ask(out["EndpointUrl"], payload, _key(client, place))
 
 
+def look(client: Clients, place: Place, timeout_s: float) -> Answer:
+    """Ask the public address how it is; status 0 when there is none."""
+    if not (out := stacks.outputs(client("cloudformation"), _stack(place))):
+        return Answer(0, f"there is no stack {_stack(place)}", "", "")
+    return probes.look(out["EndpointUrl"], timeout_s)
+
+
 def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     """All traffic to the colour that this release did not touch.
 

@@ -71,6 +71,12 @@ def ask(
         return session.ask(payload)
 
 
+def look(url: str, timeout_s: float) -> Answer:
+    """GET /health, which needs no key; asked once more before nobody is said to be there."""
+    answer = _health(url, timeout_s)
+    return answer if answer.status else _health(url, timeout_s)
+
+
 def steady(
     ask_once: Callable[[], Answer], wanted: Served, timeout_s: float, times: int = 5
 ) -> None:
@@ -102,3 +108,22 @@ def steady(
             f"version {last.version or 'unknown'} bundle {last.digest[:12] or 'unknown'}: "
             f"{last.body[:200]}"
         ) from error
+
+
+def _health(url: str, timeout_s: float) -> Answer:
+    began = time.perf_counter()
+    try:
+        found = httpx.get(f"{url.rstrip('/')}/health", headers=_MARKED, timeout=timeout_s)
+    except httpx.TransportError as error:
+        return Answer(0, f"{type(error).__name__}: {error}", "", "")
+    seconds = time.perf_counter() - began
+    return Answer(found.status_code, found.text, _version(found), "", seconds)
+
+
+def _version(found: httpx.Response) -> str:
+    """What /health names as the version; empty where somebody else's page answers."""
+    try:
+        body = found.json()
+    except ValueError:
+        return ""
+    return str(body.get("version") or "") if isinstance(body, dict) else ""

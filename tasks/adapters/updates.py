@@ -9,8 +9,8 @@ from tasks.errors import DeployFailed, NotFound, WaitTimeout
 from tasks.records import Place
 
 _UPDATE_S = 3600
-_BROKEN = frozenset({"Failed", "UpdateRollbackFailed", "OutOfService"})
-_SETTLED = _BROKEN | {"InService"}
+BROKEN = frozenset({"Failed", "UpdateRollbackFailed", "OutOfService"})
+_SETTLED = BROKEN | {"InService"}
 
 
 def seen(sagemaker: Any, place: Place) -> Any | None:

@@ -82,6 +82,7 @@ def walk_by_hand(shelf, first, second):
     assert endpoints.healthy(*step, "old")
     sides = [endpoints.ask_side(*step, side, {"text": "bank"}) for side in ("new", "old")]
     assert [answer.version for answer in sides] == [second, first]
+    assert_healthy(endpoints.look(aws.client, place, 5), first)
     assert [endpoints.scale_out(*step) for _ in range(2)] == [f"v{second} has 2 instances"] * 2
 
     split_and_count(shelf, step, first, second)
@@ -89,6 +90,11 @@ def walk_by_hand(shelf, first, second):
     aws_says = endpoints.updates.there(aws.client("sagemaker"), place)["ProductionVariants"]
     assert [one["CurrentInstanceCount"] for one in aws_says] == [1, 2]
     assert endpoints.restore(*step) == f"v{first} 100, v{second} 0"
+
+
+def assert_healthy(answer, version):
+    assert (answer.status, answer.version) == (200, version)
+    assert 0 < answer.seconds < 5
 
 
 def split_and_count(shelf, step, first, second):

@@ -55,8 +55,9 @@ def engineless(monkeypatch: pytest.MonkeyPatch) -> None:
     from uuid import uuid4
 
     from prefect import Flow, Task
+    from prefect.states import Completed, Failed
 
-    from tasks import alerts, decisions, history, observation
+    from tasks import alerts, decisions, health, history, observation
 
     runs: list[str] = []
 
@@ -67,9 +68,17 @@ def engineless(monkeypatch: pytest.MonkeyPatch) -> None:
         finally:
             runs.pop()
 
+    def step(task: Any, *args: Any, return_state: bool = False, **more: Any) -> Any:
+        if not return_state:
+            return task.fn(*args, **more)
+        try:
+            return Completed(data=task.fn(*args, **more))
+        except Exception as error:  # as the engine, which keeps whatever it was
+            return Failed(data=error, message=f"{type(error).__name__}: {error}")
+
     monkeypatch.setattr(Flow, "__call__", run)
-    monkeypatch.setattr(Task, "__call__", lambda task, *args, **more: task.fn(*args, **more))
+    monkeypatch.setattr(Task, "__call__", step)
     monkeypatch.setattr(decisions, "holder", lambda: runs[-1])
-    for module in (alerts, history, observation):
+    for module in (alerts, health, history, observation):
         for name in [name for name in vars(module) if name.endswith("_artifact")]:
             monkeypatch.setattr(module, name, lambda *_, **__: uuid4())
