@@ -178,6 +178,7 @@ def test_the_docs_describe_every_route(client):
         "/predict",
         "/predict/batch",
         "/invocations",
+        "/feedback",
         "/health",
         "/health/live",
         "/ping",
