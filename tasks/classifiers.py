@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from tasks.capture_policy import Capture
 from tasks.drift_policy import Drift
 from tasks.errors import BadConfig
 from tasks.feedback_policy import Feedback
@@ -219,6 +220,7 @@ class Classifier(_Section):
     retrain: Retrain = Retrain()
     drift: Drift = Drift()
     feedback: Feedback = Feedback()
+    capture: Capture = Capture()
 
     @field_validator("tuning")
     @classmethod

@@ -152,6 +152,10 @@ class Place:
     instance_type: str
     max_chars: int
     models_bucket: str
+    capture_uri: str = ""  # where answers are logged; empty: nowhere
+    capture_percent: float = 100
+    capture_text: str = "mask"
+    capture_seconds: float = 30
 
     @property
     def prefix(self) -> str:

@@ -7,6 +7,7 @@ from tasks.adapters import endpoints, fleet
 from tasks.classifiers import Classifier
 from tasks.records import Answer, Arm, Place, Served, Usage
 from tasks.settings import Settings
+from training import capture
 
 
 class Clients(Protocol):
@@ -46,8 +47,8 @@ class Target(Protocol):
     scale_out: one more instance for the new side, once; None where that cannot be.
     prove: callers reach exactly this version and bundle, or DeployFailed.
     ask: as callers do; status 0 when nobody is there.
-    restore: all callers to the old side. OldSideDown when it is down and the new one answers
     look: how it is for callers now, soon; status 200 when well, 0 when nobody is there.
+    restore: all callers to the old side. OldSideDown when it is down and the new one answers
         callers: these are all on the new one then.
     retire: after the commit, only what is still needed keeps running.
     """
@@ -90,8 +91,8 @@ class Target(Protocol):
         self, client: Clients, place: Place, wanted: Served, payload: dict[str, str]
     ) -> str: ...
     def ask(self, client: Clients, place: Place, payload: dict[str, str]) -> Answer: ...
-    def restore(self, client: Clients, place: Place, wanted: Served, op_id: str) -> str: ...
     def look(self, client: Clients, place: Place, timeout_s: float) -> Answer: ...
+    def restore(self, client: Clients, place: Place, wanted: Served, op_id: str) -> str: ...
     def retire(self, client: Clients, place: Place, wanted: Served, op_id: str) -> str: ...
     def address(self, client: Clients, place: Place) -> str: ...
 
@@ -116,4 +117,14 @@ def place_of(settings: Settings, chosen: Classifier, target: str | None) -> Plac
         instance_type=chosen.serving.instance_type,
         max_chars=chosen.serving.max_chars,
         models_bucket=settings.models_bucket,
+        capture_uri=_capture_uri(settings, chosen),
+        capture_percent=chosen.capture.percent,
+        capture_text=chosen.capture.text,
+        capture_seconds=chosen.capture.seconds,
     )
+
+
+def _capture_uri(settings: Settings, chosen: Classifier) -> str:
+    if not chosen.capture.percent:
+        return ""
+    return f"s3://{settings.data_bucket}/{capture.prefix('prediction', chosen.name)}"

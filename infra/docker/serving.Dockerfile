@@ -18,13 +18,16 @@ ENV PYTHONUNBUFFERED=1 \
     OMP_WAIT_POLICY=PASSIVE \
     MODEL_PATH=/opt/ml/model \
     API_HOST=0.0.0.0 \
-    API_PORT=8080
+    API_PORT=8080 \
+    CAPTURE_DIR=/var/spool/perennial
 COPY --from=build /install /usr/local
 WORKDIR /opt/perennial
 COPY training training
 COPY serving serving
-# Importable from any working directory, without touching PYTHONPATH.
-RUN echo /opt/perennial > /usr/local/lib/python3.11/site-packages/perennial.pth
+# Importable from any working directory, without touching PYTHONPATH. In the spool answers wait to be
+# shipped, whoever the container runs as.
+RUN echo /opt/perennial > /usr/local/lib/python3.11/site-packages/perennial.pth \
+    && mkdir --mode=1777 /var/spool/perennial
 # No USER: SageMaker hosting needs root in its container. On EC2 the deploy document runs this image
 # with --user 1000:1000, without capabilities and with a read-only root.
 EXPOSE 8080

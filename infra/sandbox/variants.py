@@ -63,7 +63,7 @@ class Server:
         self.port = self.port or free_port()
         merged = env | {str(k): str(v) for k, v in self.container.get("Environment", {}).items()}
         merged |= {"SAGEMAKER_BIND_TO_PORT": str(self.port), "API_HOST": "127.0.0.1"}
-        merged |= {"AWS_REGION": "us-east-1"}
+        merged |= {"AWS_REGION": "us-east-1", "CAPTURE_DIR": str(self.folder / "capture")}
         here = {k: v.replace(_MODEL, str(self.folder / "model")) for k, v in merged.items()}
         log = self.folder / "server.log"
         self.process = self.world.spawn(

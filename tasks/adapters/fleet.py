@@ -240,6 +240,11 @@ def _start(
             "BundleDigest": wanted.bundle_digest,
             "MaxChars": str(place.max_chars),
             "KeysSecret": place.keys_secret,
+            "CaptureUri": place.capture_uri,
+            "CapturePercent": f"{place.capture_percent:g}",
+            "CaptureText": place.capture_text,
+            "CaptureSeconds": f"{place.capture_seconds:g}",
+            "Variant": colour.lower(),
         },
         op_id,
     )

@@ -150,7 +150,21 @@ def _container(place: Place, wanted: Served) -> dict[str, Any]:
             "MODEL_VERSION": wanted.version,
             "BUNDLE_DIGEST": wanted.bundle_digest,
             "MAX_CHARS": str(place.max_chars),
+            **_capture(place, wanted),
         },
+    }
+
+
+def _capture(place: Place, wanted: Served) -> dict[str, str]:
+    """Where and how the variant logs its answers; nothing when it does not."""
+    if not place.capture_uri:
+        return {}
+    return {
+        "CAPTURE_URI": place.capture_uri,
+        "CAPTURE_PERCENT": f"{place.capture_percent:g}",
+        "CAPTURE_TEXT": place.capture_text,
+        "CAPTURE_SECONDS": f"{place.capture_seconds:g}",
+        "VARIANT": name(wanted),
     }
 
 

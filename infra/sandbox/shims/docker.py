@@ -58,9 +58,11 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("-p", "--publish", action="append", default=[])
     parser.add_argument("-v", "--volume", action="append", default=[])
     parser.add_argument("-e", "--env", action="append", default=[])
-    for ignored in ("restart", "user", "cap-drop", "security-opt", "tmpfs", "memory", "log-driver"):
+    valued = ("restart", "user", "cap-drop", "security-opt", "tmpfs", "memory", "log-driver")
+    for ignored in (*valued, "network"):
         parser.add_argument(f"--{ignored}", action="append")
-    parser.add_argument("--read-only", action="store_true")
+    for ignored in ("read-only", "no-healthcheck"):
+        parser.add_argument(f"--{ignored}", action="store_true")
     parser.add_argument("image")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     asked = parser.parse_args(arguments)
