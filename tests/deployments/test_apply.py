@@ -26,6 +26,7 @@ def test_every_classifier_has_every_flow(written_out):
         "pipeline/weekly",
         "reconcile/every-minute",
         *(f"{flow}/{name}" for flow in FLOWS for name in NAMES),
+        "health/every-5-minutes",
     }
 
 
