@@ -30,6 +30,8 @@ class Account(BaseSettings):
         SecretStr(""), description="Apprise URLs, blanks between; empty: as bootstrapped before"
     )
     slack_webhook_url: SecretStr = Field(SecretStr(""), validation_alias="SLACK_WEBHOOK_URL")
+    health_urls: str = Field("", description="endpoints of other environments, blanks between")
+    daily_cost_usd: float = Field(0, ge=0, description="a dearer day alerts; 0: none does")
     vpc_id: str = ""
     pool_type: Literal["process", "ecs"] = "process"
     image_tag: str = Field("", description="tag of the pushed images; empty: the git commit")
@@ -59,6 +61,7 @@ class Account(BaseSettings):
             "BucketSuffix": self.bucket_suffix,
             "AlertEmail": self.alert_email,
         }
+            "DailyCostUsd": f"{self.daily_cost_usd:g}",
         told = json.dumps([template, parameters], sort_keys=True)
         return stacks.ensure(
             aws.client("cloudformation"),
@@ -116,6 +119,7 @@ class Account(BaseSettings):
             "PERENNIAL_APPROVAL_MINUTES": str(self.approval_minutes),
             "PERENNIAL_GIT_SHA": commit,
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
+            "PERENNIAL_HEALTH_URLS": self.health_urls,
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
             # Standard logging of these packages reaches the Prefect UI.
