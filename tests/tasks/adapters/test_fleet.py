@@ -1,3 +1,4 @@
+import io
 import time
 from collections import Counter
 from dataclasses import replace
@@ -5,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+import httpx
+import pyarrow.parquet as pq
 import pytest
 from plugins.bundles import make_tar
 
@@ -39,6 +42,8 @@ def place(sandbox):
         instance_type="c7i.large",
         max_chars=20_000,
         models_bucket=BUCKET,
+        capture_uri=f"s3://{BUCKET}/data-capture/news",
+        capture_seconds=1,
     )
 
 
@@ -115,6 +120,23 @@ def test_callers_are_split_and_counted_and_going_back_starts_nothing(place, want
     assert sent(place, "op-4") == 0
 
 
+def test_what_callers_ask_is_in_the_log_and_what_we_ask_ourselves_is_not(place):
+    url = fleet.address(aws.client, place)
+
+    fleet.ask(aws.client, place, HELLO)
+    sent = {"X-API-Key": key(), "X-Request-Id": "a-caller"}
+    answer = httpx.post(f"{url}/predict", json={"text": "mail me@here.org"}, headers=sent)
+    end = time.monotonic() + 60
+    while not (rows := logged()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+    assert answer.headers["x-logged"] == "true"
+    told = [(row["request_id"], row["text"], row["model_version"]) for row in rows]
+    assert told == [("a-caller", "mail <EMAIL>", answer.headers["x-model-version"])]
+    assert rows[0]["variant"] in ("blue", "green")
+
+
 def test_callers_are_never_sent_back_to_a_dead_side(place, wanted, callers):
     """The release of the test above goes on."""
     first = wanted("1")
@@ -132,6 +154,14 @@ def test_callers_are_never_sent_back_to_a_dead_side(place, wanted, callers):
 
     assert heard.failures == []
     assert "1" in heard.answers
+
+
+def logged():
+    """The rows of the prediction log."""
+    s3 = aws.client("s3")
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix="data-capture/news/").get("Contents", [])
+    bodies = (s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read() for one in found)
+    return [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
 
 
 def key():
