@@ -1,16 +1,21 @@
 """Labels that callers sent, and the logged answers that they are about: Parquet in S3, by hours.
 
-A file at a time is in memory, of it only the columns that are needed.
+A few files at a time are in memory; of an answer's file only the ids of the requests, unless one
+of them is asked for.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.adapters import ranges
 from tasks.errors import BadData
 from training import capture
 from training.capture import Kind
@@ -18,7 +23,12 @@ from training.capture import Kind
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_AT_ONCE = 65_536
+Rows = list[tuple[Any, ...]]
+# Key and size of an object.
+Found = tuple[str, int]
+
+_READERS = 8  # files at a time: a small one is mostly waiting for S3
+_LABEL = ("request_id", "timestamp", "label")
 _ANSWER = ("request_id", "model_version", "bundle_digest", "label")
 
 
@@ -26,9 +36,11 @@ def labels(
     s3: "S3Client", bucket: str, classifier: str, since: datetime, until: datetime | None = None
 ) -> Iterator[tuple[str, datetime, str]]:
     """Request id, moment and label of each label that came in the span; `until` is not in it."""
-    columns = ("request_id", "timestamp", "label")
-    for batch in _batches(s3, bucket, "feedback", classifier, since, until, columns):
-        yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+
+    def read(file: pq.ParquetFile) -> Rows:
+        return _rows(_within(file.read(list(_LABEL)), since, until), _LABEL)
+
+    yield from _each(s3, bucket, _listed(s3, bucket, "feedback", classifier, since, until), read)
 
 
 def answers(
@@ -46,55 +58,78 @@ def answers(
         return
     wanted = pa.array(sorted(requests), pa.string())
     columns = (*_ANSWER, "text") if texts else _ANSWER
-    for batch in _batches(
-        s3, bucket, "prediction", classifier, since, until, (*columns, "timestamp")
-    ):
-        found = batch.filter(pc.is_in(batch.column("request_id"), value_set=wanted))
-        yield from zip(*(found.column(name).to_pylist() for name in columns), strict=True)
+
+    def read(file: pq.ParquetFile) -> Rows:
+        found: Rows = []
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, ["request_id"]).column(0)
+            here = pc.is_in(ids, value_set=wanted)
+            if pc.any(here).as_py():
+                table = file.read_row_group(group, [*columns, "timestamp"]).filter(here)
+                found += _rows(_within(table, since, until), columns)
+        return found
+
+    yield from _each(s3, bucket, _listed(s3, bucket, "prediction", classifier, since, until), read)
 
 
-def _batches(
+def _within(table: pa.Table, since: datetime, until: datetime | None) -> pa.Table:
+    at = table.column("timestamp")
+    inside = pc.greater_equal(at, pa.scalar(since, at.type))
+    if until:
+        inside = pc.and_(inside, pc.less(at, pa.scalar(until, at.type)))
+    return table.filter(inside)
+
+
+def _rows(table: pa.Table, columns: Sequence[str]) -> Rows:
+    return list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
+
+
+def _each(
+    s3: "S3Client", bucket: str, listed: Iterator[Found], read: Callable[[pq.ParquetFile], Rows]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of all files, in their order."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        while some := list(islice(listed, _READERS)):
+            for rows in readers.map(partial(_read, s3, bucket, read), some):
+                yield from rows
+
+
+def _read(
+    s3: "S3Client", bucket: str, read: Callable[[pq.ParquetFile], Rows], found: Found
+) -> Rows:
+    key, size = found
+    try:
+        with (
+            ranges.opened(s3, bucket, key, size) as content,
+            pq.ParquetFile(content, pre_buffer=True) as file,
+        ):
+            return read(file)
+    except (pa.ArrowException, KeyError) as error:
+        detail = f"{error}; take the object away once you know who wrote it"
+        raise BadData(f"s3://{bucket}/{key}", None, "bad_parquet", detail) from error
+
+
+def _listed(
     s3: "S3Client",
     bucket: str,
     kind: Kind,
     classifier: str,
     since: datetime,
     until: datetime | None,
-    columns: Sequence[str],
-) -> Iterator[Any]:
-    folder = capture.prefix(kind, classifier)
-    for key in _keys(s3, bucket, folder, since, until):
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        try:
-            file = pq.ParquetFile(pa.BufferReader(body))
-            for batch in file.iter_batches(_AT_ONCE, columns=list(columns)):
-                at = batch.column("timestamp")
-                within = pc.greater_equal(at, pa.scalar(since, at.type))
-                if until:
-                    within = pc.and_(within, pc.less(at, pa.scalar(until, at.type)))
-                yield batch.filter(within)
-        except (pa.ArrowException, KeyError) as error:
-            where = f"s3://{bucket}/{key}"
-            detail = f"{error}; take the object away once you know who wrote it"
-            raise BadData(where, None, "bad_parquet", detail) from error
-
-
-def _keys(
-    s3: "S3Client", bucket: str, folder: str, since: datetime, until: datetime | None
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """The files of the span's hours: their names stand in the order of time."""
-    first = f"{folder}/{_hour(since)}"
-    last = f"{folder}/{_hour(until)}/\uffff" if until else None
+    folder = capture.prefix(kind, classifier)
+    first, last = (f"{folder}/{_hour(at)}" if at else "" for at in (since, until))
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=f"{folder}/dt=", StartAfter=first
     )
     for page in pages:
-        for found in page.get("Contents", []):
-            if last and found["Key"] > last:
+        for one in page.get("Contents", []):
+            if last and one["Key"].rpartition("/")[0] > last:
                 return
-            if found["Key"].endswith(".parquet"):
-                yield found["Key"]
+            if one["Key"].endswith(".parquet"):
+                yield one["Key"], one["Size"]
 
 
 def _hour(moment: datetime) -> str:
-    return capture.hour(int(moment.astimezone(UTC).timestamp() * 1000))
+    return capture.hour(int(moment.timestamp() * 1000))
