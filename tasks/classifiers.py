@@ -201,6 +201,7 @@ class Alarms(_Section):
             "LatencyMs": f"{latency:g}",
             "LatencyMinutes": str(self.latency_minutes),
             "QuietMinutes": str(self.quiet_minutes),
+            "QuietSeconds": str(60 * self.quiet_minutes),
         }
 
 

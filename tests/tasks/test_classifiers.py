@@ -115,6 +115,7 @@ def test_thresholds_of_the_alarms_are_those_of_the_requirements(target, latency)
         "LatencyMs": latency,
         "LatencyMinutes": "5",
         "QuietMinutes": "30",
+        "QuietSeconds": "1800",
     }
 
 

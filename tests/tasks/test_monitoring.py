@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks import monitoring
-from tasks.adapters import aws, stacks, updates
+from tasks.adapters import aws, gauges, stacks, updates
 from tasks.classifiers import load
 from tasks.errors import NotFound
 from tasks.records import Place
@@ -64,6 +64,14 @@ def alarms_of(place):
     return {one["AlarmName"].removeprefix(f"{place.prefix}-"): one for one in found}
 
 
+def measured(alarm):
+    return [one for one in alarm["Metrics"] if "MetricStat" in one]
+
+
+def seconds(alarm):
+    return {one["MetricStat"]["Period"] for one in measured(alarm)}
+
+
 def dashboard_of(place):
     found = aws.client("cloudwatch").get_dashboard(DashboardName=place.prefix)
     return json.loads(found["DashboardBody"])
@@ -81,7 +89,7 @@ def test_ec2_gets_its_alarms_and_a_dashboard_of_both_sides(balanced, news):
         *("ec2-error-rate", "ec2-latency", "ec2-no-requests", "ec2-no-healthy-host")
     }
     assert (alarms["ec2-error-rate"]["Threshold"], alarms["ec2-latency"]["Threshold"]) == (5, 500)
-    assert alarms["ec2-no-requests"]["EvaluationPeriods"] == 30
+    assert seconds(alarms["ec2-no-requests"]) == {1800}
     assert all(one["AlarmActions"] == [balanced.topic_arn] for one in alarms.values())
     assert all("Next: " in one["AlarmDescription"] for one in alarms.values())
     status, *widgets = dashboard_of(balanced)["widgets"]
@@ -102,7 +110,7 @@ def test_the_stack_changes_only_with_a_threshold(balanced, news, sandbox):
     assert "UpdateStack" not in same
     alarms = alarms_of(balanced)
     assert alarms["ec2-error-rate"]["Threshold"] == 2.5
-    assert alarms["ec2-no-requests"]["EvaluationPeriods"] == 60
+    assert seconds(alarms["ec2-no-requests"]) == {3600}
 
 
 @pytest.mark.parametrize(("target", "slow_ms"), [("sagemaker", 500), ("serverless", 5000)])
@@ -114,8 +122,12 @@ def test_alarms_of_an_endpoint_watch_the_variant_that_serves(invoked, news, targ
     alarms = alarms_of(place)
     assert set(alarms) == {"endpoint-error-rate", "endpoint-latency", "endpoint-no-requests"}
     assert alarms["endpoint-latency"]["Threshold"] == slow_ms
-    told = {one["Name"]: one["Value"] for one in alarms["endpoint-no-requests"]["Dimensions"]}
-    assert told == {"EndpointName": place.prefix, "VariantName": "v2"}
+    told = [one["MetricStat"]["Metric"] for one in measured(alarms["endpoint-no-requests"])]
+    counted = next(one for one in told if one["MetricName"] == "Invocations")
+    assert {one["Name"]: one["Value"] for one in counted["Dimensions"]} == {
+        "EndpointName": place.prefix,
+        "VariantName": "v2",
+    }
     searched = json.dumps(dashboard_of(place))
     for metric in ("Invocations", "Invocation5XXErrors", "ModelLatency", "CPUUtilization"):
         assert metric in searched
@@ -151,6 +163,30 @@ def test_errors_and_silence_turn_their_alarms_red_and_not_the_others(invoked, ne
         "endpoint-latency": "OK",
         "endpoint-no-requests": "OK",
     }
+
+
+def test_who_is_asked_by_the_monitor_only_is_silent_all_the_same(invoked, news):
+    place = invoked("alone", "sagemaker")
+    cloudwatch, now = aws.client("cloudwatch"), datetime.now(UTC)
+    where = {"EndpointName": place.prefix, "VariantName": "v2"}
+    mine = {"Classifier": "news", "Environment": place.environment}
+    for minutes in range(1, 30, 5):
+        at = now - timedelta(minutes=minutes)
+        gauges.put(cloudwatch, "AWS/SageMaker", {"Invocations": 1}, where, at)
+        gauges.put(cloudwatch, "Perennial/Health", {"Probes": 1}, mine, at)
+
+    monitoring.ensure_alarms.fn(place, news)
+
+    become(place, "ALARM")
+    gauges.put(cloudwatch, "AWS/SageMaker", {"Invocations": 1}, where, now)
+    become(place, "OK")
+
+
+def become(place, state):
+    end = time.monotonic() + 60
+    while alarms_of(place)["endpoint-no-requests"]["StateValue"] != state:
+        assert time.monotonic() < end, alarms_of(place)
+        time.sleep(0.2)
 
 
 def test_nothing_that_serves_is_told_with_the_next_command(sandbox, news):
