@@ -11,7 +11,9 @@ from tasks.gates import (
     approve_package,
     demand_pass,
     find_champion,
+    has_reference,
     judge,
+    keep_reference,
     read_evaluation,
     record_verdict,
     tag_version,
@@ -26,7 +28,8 @@ from tasks.settings import Settings
 def evaluate(classifier: str, version: str | None = None) -> Verdict:
     """Judge a version by the code that serves; GateFailed unless it passes, once all is recorded.
 
-    Evaluating again uses the finished job and comes to the same verdict.
+    Evaluating again uses the finished job and comes to the same verdict. Of the champion only the
+    reference of the drift check is made, where there is none.
 
     Args:
         classifier: A file in classifiers/: news, genre, sentiment or your own.
@@ -37,11 +40,15 @@ def evaluate(classifier: str, version: str | None = None) -> Verdict:
     mlflow_uri, place = settings.mlflow_tracking_uri, workplace(settings)
     challenger = choose_version(mlflow_uri, config.registered_model, version)
     champion = find_champion(mlflow_uri, config.registered_model)
+    data = find_snapshot(settings.data_bucket, classifier, challenger.snapshot_sha256)
     if champion and champion.bundle_digest == challenger.bundle_digest:
+        if not has_reference(settings.models_bucket, champion):
+            job = follow_evaluation(start_evaluation(config, champion, None, data, place))
+            alone = judge(config, champion, None, read_evaluation(job), job)
+            keep_reference(settings.models_bucket, alone)
         verdict = already_champion(champion)
         publish_verdict(verdict)
         return verdict
-    data = find_snapshot(settings.data_bucket, classifier, challenger.snapshot_sha256)
     job = follow_evaluation(start_evaluation(config, challenger, champion, data, place))
     evaluation = read_evaluation(job)
     verdict = judge(config, challenger, champion, evaluation, job)

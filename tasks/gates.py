@@ -1,10 +1,12 @@
 """Steps that judge a challenger and write the verdict down everywhere it is looked for."""
 
+from dataclasses import replace
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-from tasks.adapters import aws, packages, registry, results, verdicts
+from tasks.adapters import aws, packages, reference, registry, results, verdicts
 from tasks.classifiers import Classifier
 from tasks.errors import GateFailed
 from tasks.policy import gates
@@ -85,6 +87,21 @@ def already_champion(champion: ModelVersion) -> Verdict:
 def record_verdict(bucket: str, verdict: Verdict) -> str:
     """Put the verdict where `deploy` looks for it."""
     return verdicts.write(aws.client("s3"), bucket, verdict)
+
+
+@live
+def has_reference(bucket: str, version: ModelVersion) -> bool:
+    """Whether later texts can be compared with those that the version was tested on."""
+    return reference.exists(aws.client("s3"), bucket, version.classifier, version.bundle_digest)
+
+
+@live
+def keep_reference(bucket: str, verdict: Verdict) -> str:
+    """Let the verdict on the bundle lead to the new evaluation; an earlier decision stays."""
+    s3 = aws.client("s3")
+    before = verdicts.read(s3, bucket, verdict.classifier, verdict.bundle_digest)
+    kept = replace(before, evaluation_uri=verdict.evaluation_uri) if before else verdict
+    return verdicts.write(s3, bucket, kept)
 
 
 @live

@@ -12,6 +12,8 @@ from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from tokenizers import Tokenizer
@@ -66,10 +68,25 @@ class TokenReader:
         self._tokenizer.no_padding()
         self.size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         pieces = [self._tokenizer.id_to_token(number) or "" for number in range(self.size)]
-        self.unknown = _unknown(json.loads(tokenizer)["model"], pieces)
-        self.continuing = _continuing(pieces)
+        told = json.loads(tokenizer)
+        self.unknown = _unknown(told["model"], pieces)
+        self.continuing = _continuing(pieces) & ~self.unknown
+        # No token of such a tokenizer spans a space, so a word is read once however often it comes.
+        kinds = [(told.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer")]
+        self._by_words = kinds == ["BertNormalizer", "BertPreTokenizer"]
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
+        if not self._by_words:
+            return self._read(texts)
+        split = pc.split_pattern(pa.array(texts, pa.string()), " ")
+        words = split.flatten().dictionary_encode()
+        known, which = self._read(words.dictionary.to_pylist()), words.indices.to_numpy()
+        counts = known.counts[which]
+        ends = np.concatenate(([0], np.cumsum(counts)))
+        at = np.arange(ends[-1]) + np.repeat(known.begins[which] - ends[:-1], counts)
+        return Tokens(known.ids[at], ends[split.offsets.to_numpy()])
+
+    def _read(self, texts: Sequence[str]) -> Tokens:
         lengths: list[int] = []
         parts = [np.empty(0, np.int32)]
         for batch in _batches(texts):

@@ -59,6 +59,21 @@ def find(s3: "S3Client", models_bucket: str, classifier: str, served: Served) ->
     return Reference(folder, found, _made(folder, lambda: read_encoder(s3, folder), remedy))
 
 
+def exists(s3: "S3Client", models_bucket: str, classifier: str, bundle_digest: str) -> bool:
+    """Whether the evaluation of the bundle left a reference; bundles of long ago have none."""
+    verdict = verdicts.read(s3, models_bucket, classifier, bundle_digest)
+    if verdict is None or not verdict.evaluation_uri:
+        return False
+    parts = urlsplit(f"{verdict.evaluation_uri.rsplit('/', 1)[0]}/{reference.FILE}")
+    try:
+        s3.head_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        return False
+    return True
+
+
 def read_encoder(s3: "S3Client", folder_uri: str) -> Encoder:
     """The encoder in an evaluation's folder; ValueError or a missing key when there is none."""
     tokenizer = _read(s3, f"{folder_uri}/{encoder.TOKENIZER}").decode("utf-8")

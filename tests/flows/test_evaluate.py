@@ -9,10 +9,10 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.evaluate import evaluate
 from flows.train import train
-from tasks.adapters import aws, packages, registry, verdicts
+from tasks.adapters import aws, packages, reference, registry, verdicts
 from tasks.errors import GateFailed, NotFound
 from tasks.options import TrainingOptions
-from tasks.records import ModelVersion, Outcome, Verdict
+from tasks.records import ModelVersion, Outcome, Served, Verdict
 
 FILES = ["card.md", "classes.png", "confusion.png", "evaluation.json", "reliability.png"]
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -118,13 +118,24 @@ def test_a_challenger_of_wrong_labels_fails_once_all_is_recorded_and_the_champio
     assert client.get_model_version_by_alias(tiny.model, "champion").version == "1"
 
 
-def test_the_champion_itself_passes_without_a_job(challenger, tiny, mlflow_server, sandbox):
+def test_the_champion_itself_passes_and_gets_the_reference_that_it_lacks(
+    challenger, tiny, mlflow_server, sandbox
+):
+    s3 = aws.client("s3")
+    s3.delete_object(
+        Bucket="perennial-models-test", Key=f"verdicts/tiny/{challenger.bundle_digest}.json"
+    )
     registry.set_alias(registry.client(mlflow_server), tiny.model, "champion", "1")
 
     verdict = evaluate("tiny")
 
     assert verdict.outcome is Outcome.PASS
     assert verdict.reasons == ("version 1 is the champion itself",)
+    served = Served("1", challenger.bundle_uri, challenger.bundle_digest, "ec2")
+    found = reference.find(s3, "perennial-models-test", "tiny", served)
+    assert len(found.rows.rows) == 60
+    sandbox.clear_calls()
+    assert evaluate("tiny") == verdict
     assert created(sandbox) == 0
 
 

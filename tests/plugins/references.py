@@ -1,16 +1,21 @@
 """A reference small enough to make in a test, yet real: rows, tokenizer and token table."""
 
 import json
+from datetime import datetime
+from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tasks.features import COLUMNS
-from training import encoder
+from training import capture, encoder
 from training.encoder import Encoder
 from training.reference import ReferenceRows
 
+OURS, THEIRS = "d" * 64, "e" * 64
 NAMES = ("World", "Sports", "Business", "Sci/Tech")
 WORDS = [
     *("the", "a", "of", "in", "goal", "match", "team", "bank", "price"),
@@ -63,7 +68,29 @@ def batch(count: int, seed: int = 0, **changes: list) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({name: _typed(name, rows[name]) for name in COLUMNS})
 
 
-def reference(count: int = 60, digest: str = "d" * 64) -> ReferenceRows:
+def ship(
+    s3: Any, bucket: str, at: datetime, count: int, seed: int, name: str = "a", **more: Any
+) -> str:
+    """Log rows that are a second apart, the digest of every fifth one another's; the key."""
+    rows = batch(count, seed)
+    first = int(at.timestamp() * 1000)
+    times = pa.array([first + 1000 * number for number in range(count)])
+    columns = {
+        **{column: rows[column] for column in COLUMNS},
+        **dict.fromkeys(("classifier", "model_version", "variant"), pa.array(["x"] * count)),
+        "timestamp": times.cast(pa.timestamp("ms", "UTC")),
+        "bundle_digest": pa.array([THEIRS if row % 5 == 4 else OURS for row in range(count)]),
+        "latency_ms": pa.array(np.ones(count, np.float32)),
+    }
+    schema = capture.schema("prediction")
+    packed = BytesIO()
+    pq.write_table(pa.table(columns).select(schema.names).cast(schema), packed, **more)
+    key = f"{capture.prefix('prediction', 'news')}/{capture.hour(first)}/{name}.parquet"
+    s3.put_object(Bucket=bucket, Key=key, Body=packed.getvalue())
+    return key
+
+
+def reference(count: int = 60, digest: str = OURS) -> ReferenceRows:
     said = answers(count, seed=99)
     return ReferenceRows.of({**said, "label_true": said["label"]}, digest, NAMES)
 

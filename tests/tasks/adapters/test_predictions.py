@@ -3,20 +3,18 @@ from io import BytesIO
 from typing import Any
 
 import boto3
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from plugins.references import batch
+from plugins import references
+from plugins.references import OURS
 
 from tasks.adapters import aws, predictions, ranges
 from tasks.drift_records import Checked
 from tasks.errors import MonitorBroken
-from training import capture
 
 BUCKET = "predictions-data"
 START = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
-OURS, THEIRS = "d" * 64, "e" * 64
 DAY = Checked("news", "3", OURS, START, START + timedelta(hours=3))
 
 
@@ -30,24 +28,8 @@ def s3(sandbox) -> Any:
     return client
 
 
-def ship(s3: Any, at: datetime, count: int, seed: int, name: str = "a", **more: Any) -> str:
-    """A segment whose rows are a second apart, the digest of every fifth row another one."""
-    rows = batch(count, seed)
-    times = [int(at.timestamp() * 1000) + 1000 * number for number in range(count)]
-    columns = {
-        **{name: rows[name] for name in rows.schema.names},
-        "timestamp": pa.array(times, pa.timestamp("ms", "UTC")),
-        "bundle_digest": pa.array([THEIRS if n % 5 == 4 else OURS for n in range(count)]),
-    }
-    for column in ("classifier", "model_version", "variant"):
-        columns[column] = pa.array(["x"] * count)
-    columns["latency_ms"] = pa.array(np.ones(count, np.float32))
-    table = pa.table(columns).select(capture.schema("prediction").names)
-    packed = BytesIO()
-    pq.write_table(table.cast(capture.schema("prediction")), packed, **more)
-    key = f"data-capture/news/{capture.hour(times[0])}/{name}.parquet"
-    s3.put_object(Bucket=BUCKET, Key=key, Body=packed.getvalue())
-    return key
+def ship(s3: Any, at: datetime, count: int, seed: int, **more: Any) -> str:
+    return references.ship(s3, BUCKET, at, count, seed, **more)
 
 
 def ids(s3: Any, selection: predictions.Selection) -> list[str]:
