@@ -8,7 +8,8 @@ PANELS = (
     lines(
         "Accuracy",
         "percentunit",
-        "Alert ModelAccuracyDrop: below 85 % for 5 minutes, or the classifier's own minimum.",
+        "By callers' labels, once there are 30. Alert ModelAccuracyDrop: below 85 % or the"
+        " classifier's own minimum, for 5 minutes.",
         ("{{classifier}} {{model_version}}", f"mlops_model_accuracy{{{CHOSEN}}}"),
         ("minimum {{classifier}}", "perennial:accuracy:minimum"),
     ),
@@ -60,5 +61,12 @@ PANELS = (
         "percentunit",
         "The share of traffic that each version of a server is to get.",
         ("{{instance}} {{model_version}}", f"mlops_model_weight{{{CHOSEN}}}"),
+    ),
+    lines(
+        "Labels behind the accuracy",
+        "short",
+        "Of each server's latest answers: with a hundred the accuracy is known to some 7 %.",
+        ("{{instance}} {{model_version}}", f"mlops_feedback_labels{{{CHOSEN}}}"),
+        wide=24,
     ),
 )
