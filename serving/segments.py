@@ -87,8 +87,9 @@ def _by_hour(content: bytes) -> tuple[dict[str, list[bytes]], int]:
 
 
 def _parquet(kind: Kind, lines: list[bytes]) -> tuple[str, bytes]:
-    """Name and content of the object: the same lines are the same object."""
+    """Name and content of the object: the same lines are the same object, in order of time."""
     rows: list[dict[str, Any]] = [orjson.loads(line) for line in lines]
     out = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, capture.schema(kind)), out, compression="zstd")
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:32], out.getvalue()
+    digest = hashlib.sha256(b"\n".join(lines)).hexdigest()
+    return f"{rows[0]['timestamp']}-{digest[:32]}", out.getvalue()

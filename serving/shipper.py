@@ -1,7 +1,7 @@
 """`python -m serving.shipper PARENT FOLDER URI LEVEL`: takes the spool's files to S3, as Parquet.
 
 A process of its own beside the server, which it follows. What is shipped twice is there once: an
-object's name is the hash of its lines, and an object that is there is never written again.
+object is named by the hash of its lines, and one that is there is never written again.
 """
 
 import fcntl

@@ -1,15 +1,18 @@
 """A release on a SageMaker endpoint that really serves."""
 
+import io
 import json
+import time
 from collections import Counter
 from datetime import UTC, datetime
 
+import pyarrow.parquet as pq
 import pytest
 from plugins.releases import MODEL
 
 from flows.deploy import RolloutPlan, deploy
 from tasks import targets
-from tasks.adapters import aws, endpoints, registry
+from tasks.adapters import aws, endpoints, probes, registry
 from tasks.classifiers import load
 from tasks.errors import DeployFailed
 from tasks.records import Served
@@ -64,6 +67,21 @@ def test_second_release_replaces_the_first_and_a_silent_rollback_is_a_failure(
     heard = back_and_timed(lambda: invoke(shelf)[1])
     assert (heard.failures, invoke(shelf)) == ([], (f"v{first}", first))
     assert shelf.journal().champion.version == shelf.alias("champion") == first
+    assert_logged({(f"v{first}", first), (f"v{second}", second)})
+
+
+def assert_logged(wanted):
+    """Both variants have written down what callers asked, and not what the release asked."""
+    s3, bucket = aws.client("s3"), Settings().data_bucket
+    end = time.monotonic() + 120
+    rows = []
+    while wanted - {(row["variant"], row["model_version"]) for row in rows}:
+        assert time.monotonic() < end, Counter(row["variant"] for row in rows)
+        time.sleep(0.5)
+        found = s3.list_objects_v2(Bucket=bucket, Prefix="data-capture/news/").get("Contents", ())
+        bodies = [s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found]
+        rows = [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+    assert probes.HELLO["text"] not in {row["text"] for row in rows}
 
 
 def walk_by_hand(shelf, first, second):
