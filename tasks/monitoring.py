@@ -9,4 +9,6 @@ from tasks.retries import live
 @live
 def ensure_alarms(place: Place, chosen: Classifier) -> str:
     """Alarms and dashboard watch what serves now, with the file's thresholds; twice is as once."""
-    return dashboards.ensure(aws.client, place, chosen.alarms.parameters(place.target))
+    thresholds = chosen.alarms.parameters(place.target)
+    thresholds["DriftScore"] = f"{chosen.drift.threshold:g}"
+    return dashboards.ensure(aws.client, place, thresholds)

@@ -19,4 +19,5 @@ pytest_plugins = [
     "plugins.sandbox",
     "plugins.sudden_death",
     "plugins.tiny_training",
+    "plugins.watched",
 ]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _VERDICT = "verdict.json"
+_NO_DATA = "no-data.json"  # no verdict: rows that come late may still be judged
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 _LOOK_BACK = timedelta(days=30)
@@ -51,6 +52,11 @@ def conclude(s3: "S3Client", bucket: str, folder: str, verdict: bytes) -> bool:
     return True
 
 
+def note_no_data(s3: "S3Client", bucket: str, folder: str, told: bytes) -> None:
+    """The check was done and there was nothing to judge."""
+    keep(s3, bucket, folder, {_NO_DATA: told})
+
+
 def before(
     s3: "S3Client", bucket: str, classifier: str, until: datetime, most: int
 ) -> tuple[bytes, ...]:
@@ -66,14 +72,15 @@ def before(
 
 
 def last(s3: "S3Client", bucket: str, classifier: str, since: datetime) -> datetime | None:
-    """When the newest verdict on a window that ended after `since` was written."""
+    """When the newest check of a window that ended after `since` came to its end."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket,
         Prefix=f"drift/{classifier}/",
         StartAfter=f"drift/{classifier}/{_stamp(since)}",
     )
     listed = (found for page in pages for found in page.get("Contents", []))
-    written = (one["LastModified"] for one in listed if one["Key"].endswith(f"/{_VERDICT}"))
+    ends = (f"/{_VERDICT}", f"/{_NO_DATA}")
+    written = (one["LastModified"] for one in listed if one["Key"].endswith(ends))
     return max(written, default=None)
 
 

@@ -45,6 +45,8 @@ def trend(points: Sequence[Point], threshold: float) -> bytes:
     axes.set_title("Drift score, check by check", loc="left", fontsize=11)
     top = max([threshold, *(point.score for point in points)])
     axes.set_ylim(0, min(1.0, max(0.1, 1.25 * top)))
+    if len(at) == 1:  # matplotlib would show some years around it
+        axes.set_xlim(at[0] - 0.5, at[0] + 0.5)
     locator = _timeline.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(_timeline.ConciseDateFormatter(locator))

@@ -37,16 +37,22 @@ def headline(verdict: DriftVerdict) -> str:
 
 
 def page(
-    verdict: DriftVerdict, links: Mapping[str, str] | None = None, pictures: Sequence[str] = ()
+    verdict: DriftVerdict,
+    links: Mapping[str, str] | None = None,
+    kept: str = "",
+    pictures: Sequence[str] = (),
 ) -> str:
-    """Verdict and reasons, what was measured, what moved, what is new; links to the report."""
+    """Verdict and reasons, what was measured, what moved, what is new.
+
+    `links` lead to the report, `kept` is the S3 folder that holds all of it.
+    """
     about = verdict.about
     parts = [
         f"# {MARKS[verdict.outcome]} {about.classifier}: {verdict.outcome}",
         f"**{_SAID[verdict.outcome]}**",
         _facts(verdict),
         "\n".join(f"- {reason}" for reason in verdict.reasons),
-        *([_linked(links)] if links else []),
+        _linked(links or {}, kept),
         *pictures,
         *(_signals(verdict) if verdict.signals else ()),
         *(_classes(verdict) if verdict.classes_moved else ()),
@@ -86,8 +92,9 @@ def _accuracy(found: Accuracy) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f}), {known[found.source]}"
 
 
-def _linked(links: Mapping[str, str]) -> str:
-    return "\n".join(f"- [{name}]({url})" for name, url in links.items())
+def _linked(links: Mapping[str, str], kept: str) -> str:
+    lines = [f"- [{name}]({url})" for name, url in links.items()]
+    return "\n".join([*lines, f"- kept in `{kept}`"] if kept else lines)
 
 
 def _signals(verdict: DriftVerdict) -> list[str]:

@@ -2,15 +2,18 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tasks import monitoring
+from tasks import drift_evidence, monitoring
 from tasks.adapters import aws, gauges, stacks, updates
 from tasks.classifiers import load
+from tasks.drift_records import Checked, DriftOutcome, DriftVerdict
 from tasks.errors import NotFound
+from tasks.policy.recovery import blames
 from tasks.records import Place
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -77,6 +80,30 @@ def dashboard_of(place):
     return json.loads(found["DashboardBody"])
 
 
+def expect_drift_cost_and_history(place):
+    """The dashboard has no hole and no overlap, and what a release alone does not tell."""
+    alarms, widgets = alarms_of(place), dashboard_of(place)["widgets"]
+    shown = [one["properties"] for one in widgets]
+    (drift,) = [one for one in shown if "DriftScore" in str(one.get("metrics"))]
+    (charges,) = [one for one in shown if "EstimatedCharges" in str(one.get("metrics"))]
+    where = ["Classifier", "news", "Environment", place.environment]
+    assert drift["metrics"][0][:6] == ["Perennial/Drift", "DriftScore", *where]
+    threshold = alarms["drift-score"]["Threshold"]
+    assert drift["annotations"]["horizontal"][0]["value"] == threshold
+    assert charges["region"] == "us-east-1"
+    history = [
+        one["annotations"]["alarms"] for one in shown if "alarms" in one.get("annotations", {})
+    ]
+    assert sorted(history) == sorted([one["AlarmArn"]] for one in alarms.values())
+    taken = [
+        (x, y)
+        for one in widgets
+        for x in range(one["x"], one["x"] + one["width"])
+        for y in range(one["y"], one["y"] + one["height"])
+    ]
+    assert len(taken) == len(set(taken)) == 24 * (1 + max(y for _, y in taken))
+
+
 def with_alarms(news, **changed):
     return news.model_copy(update={"alarms": news.alarms.model_copy(update=changed)})
 
@@ -86,7 +113,8 @@ def test_ec2_gets_its_alarms_and_a_dashboard_of_both_sides(balanced, news):
 
     alarms = alarms_of(balanced)
     assert set(alarms) == {
-        *("ec2-error-rate", "ec2-latency", "ec2-no-requests", "ec2-no-healthy-host")
+        *("ec2-error-rate", "ec2-latency", "ec2-no-requests", "ec2-no-healthy-host"),
+        "drift-score",
     }
     assert (alarms["ec2-error-rate"]["Threshold"], alarms["ec2-latency"]["Threshold"]) == (5, 500)
     assert seconds(alarms["ec2-no-requests"]) == {1800}
@@ -98,6 +126,7 @@ def test_ec2_gets_its_alarms_and_a_dashboard_of_both_sides(balanced, news):
     assert "targetgroup/blue/1" in drawn
     assert "targetgroup/green/2" in drawn
     assert told.endswith("perennial-watched-news")
+    expect_drift_cost_and_history(balanced)
 
 
 def test_the_stack_changes_only_with_a_threshold(balanced, news, sandbox):
@@ -120,7 +149,9 @@ def test_alarms_of_an_endpoint_watch_the_variant_that_serves(invoked, news, targ
     monitoring.ensure_alarms.fn(place, news)
 
     alarms = alarms_of(place)
-    assert set(alarms) == {"endpoint-error-rate", "endpoint-latency", "endpoint-no-requests"}
+    assert set(alarms) == {
+        *("endpoint-error-rate", "endpoint-latency", "endpoint-no-requests", "drift-score")
+    }
     assert alarms["endpoint-latency"]["Threshold"] == slow_ms
     told = [one["MetricStat"]["Metric"] for one in measured(alarms["endpoint-no-requests"])]
     counted = next(one for one in told if one["MetricName"] == "Invocations")
@@ -131,6 +162,7 @@ def test_alarms_of_an_endpoint_watch_the_variant_that_serves(invoked, news, targ
     searched = json.dumps(dashboard_of(place))
     for metric in ("Invocations", "Invocation5XXErrors", "ModelLatency", "CPUUtilization"):
         assert metric in searched
+    expect_drift_cost_and_history(place)
 
 
 def test_errors_and_silence_turn_their_alarms_red_and_not_the_others(invoked, news):
@@ -162,6 +194,7 @@ def test_errors_and_silence_turn_their_alarms_red_and_not_the_others(invoked, ne
         "endpoint-error-rate": "ALARM",
         "endpoint-latency": "OK",
         "endpoint-no-requests": "OK",
+        "drift-score": "INSUFFICIENT_DATA",  # no check has said anything yet
     }
 
 
@@ -187,6 +220,23 @@ def become(place, state):
     while alarms_of(place)["endpoint-no-requests"]["StateValue"] != state:
         assert time.monotonic() < end, alarms_of(place)
         time.sleep(0.2)
+
+
+def test_drift_turns_its_alarm_red_and_a_score_that_chance_explains_does_not(invoked, news):
+    places = [invoked(name, "sagemaker") for name in ("drifted", "chance")]
+    for place in places:
+        monitoring.ensure_alarms.fn(place, news)
+    about = Checked("news", "7", "d" * 64, datetime.now(UTC), datetime.now(UTC))
+    verdict = DriftVerdict(DriftOutcome.DETECTED, about, 500, 500, 2000, score=0.4)
+    drift_evidence.put_metric.fn(places[0], verdict)
+    drift_evidence.put_metric.fn(places[1], replace(verdict, outcome=DriftOutcome.OK))
+
+    end = time.monotonic() + 60
+    while alarms_of(places[0])["drift-score"]["StateValue"] != "ALARM":
+        assert time.monotonic() < end, alarms_of(places[0])
+        time.sleep(0.2)
+    assert alarms_of(places[1])["drift-score"]["StateValue"] == "OK"
+    assert not blames("drift-score")
 
 
 def test_nothing_that_serves_is_told_with_the_next_command(sandbox, news):
