@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     health_urls: str = Field(
         "", description="endpoints of other environments that health asks too, blanks between"
     )
+    dask_scheduler: str = Field(
+        "",
+        description="address of a Dask cluster that reads the prediction log; empty: this process does",
+    )
     git_sha: str = "unknown"
     mlflow_tracking_uri: str = Field(
         "http://localhost:5000",
