@@ -95,7 +95,8 @@ def spread(item: dict[str, Any], names: tuple[str, ...]) -> list[dict[str, Any]]
 
 
 def full_name(deployment: dict[str, Any]) -> str:
-    return f"{deployment['entrypoint'].rsplit('.', 1)[-1]}/{deployment['name']}"
+    flow = deployment["entrypoint"].rsplit(".", 1)[-1].replace("_", "-")
+    return f"{flow}/{deployment['name']}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from deployments.apply import expand, full_name, give_environment
 from tasks import classifiers
 
 ROOT = Path(__file__).parents[2]
-FLOWS = ("pipeline", "ingest", "train", "tune", "evaluate", "deploy", "rollback")
+FLOWS = ("pipeline", "ingest", "train", "tune", "evaluate", "deploy", "rollback", "drift-check")
 NAMES = classifiers.names(ROOT / "classifiers")
 
 
@@ -25,6 +25,7 @@ def test_every_classifier_has_every_flow(written_out):
     assert names == {
         "pipeline/weekly",
         "reconcile/every-minute",
+        "drift-check/hourly",
         *(f"{flow}/{name}" for flow in FLOWS for name in NAMES),
         "health/every-5-minutes",
     }
@@ -35,6 +36,14 @@ def test_the_weekly_run_takes_every_classifier_on_sunday_night(written_out):
 
     assert {item["parameters"]["classifier"] for item in weekly["schedules"]} == set(NAMES)
     assert {item["cron"] for item in weekly["schedules"]} == {"0 2 * * 0"}
+
+
+def test_every_classifier_is_checked_for_drift_each_hour(written_out):
+    hourly = next(item for item in written_out["deployments"] if item["name"] == "hourly")
+
+    assert {item["parameters"]["classifier"] for item in hourly["schedules"]} == set(NAMES)
+    assert {item["cron"].split(" ", 1)[1] for item in hourly["schedules"]} == {"* * * *"}
+    assert hourly["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
 
 
 def test_every_deployment_runs_one_at_a_time(written_out):

@@ -26,11 +26,15 @@ def test_health_looks_every_five_minutes_and_never_twice_at_once():
 
 
 @pytest.mark.parametrize(
-    ("flow", "within"), [("health", timedelta(minutes=10)), ("drift-check", DRIFT_CHECKS)]
+    ("flow", "within", "ends"),
+    [
+        ("health", timedelta(minutes=10), {"Completed"}),
+        ("drift-check", DRIFT_CHECKS, {"OK", "SUSPECTED", "DETECTED", "NO_DATA"}),
+    ],
 )
-def test_a_flow_that_did_not_end_for_two_intervals_is_missed(flow, within):
+def test_a_flow_that_did_not_end_for_two_intervals_is_missed(flow, within, ends):
     trigger = TRIGGERS[flow]
 
     assert trigger.posture.value == "Proactive"
-    assert trigger.expect == {"prefect.flow-run.Completed"}
+    assert trigger.expect == {f"prefect.flow-run.{state}" for state in ends}
     assert (trigger.threshold, trigger.within) == (1, within)
