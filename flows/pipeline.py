@@ -6,17 +6,21 @@ and the UI shows the whole way of a version in one picture. Everything else goes
 """
 
 import sys
+from contextlib import ExitStack
 
-from prefect import flow
+from prefect import State, flow, tags
 
 from flows.deploy import RolloutPlan, deploy
 from flows.evaluate import evaluate
 from flows.ingest import SampleSize, ingest
 from flows.train import train
+from tasks import approvals, retraining
 from tasks.alerts import publish_pipeline
 from tasks.data import load_classifier
 from tasks.options import TrainingOptions
+from tasks.reasons import Reason
 from tasks.records import Served
+from tasks.registry import tag_reason
 from tasks.rollout import address
 from tasks.settings import Settings
 from tasks.targets import place_of
@@ -29,8 +33,12 @@ def pipeline(
     sample_size: SampleSize = None,
     training: TrainingOptions = TrainingOptions(),
     rollout: RolloutPlan = RolloutPlan(),
-) -> Served:
+    reason: Reason | None = None,
+    resume: bool = False,
+) -> Served | State[None]:
     """Ingest, train, evaluate and deploy one classifier. Start it again when it failed.
+
+    The governor is asked first: a run that is not needed ends as NotNeeded and says why.
 
     Args:
         classifier: A file in classifiers/: news, genre, sentiment or your own.
@@ -39,14 +47,25 @@ def pipeline(
         sample_size: Most training rows used. Empty: sample_size of the classifier file.
         training: What this run does otherwise than the classifier file says.
         rollout: Where to, and how carefully.
+        reason: Why it trains. Empty: a person wants it, which no limit stands against.
+        resume: Let the monitor start retrains again after it stopped.
     """
     settings = Settings()
-    snapshot = ingest(classifier, source, sample_size)
-    version = train(classifier, snapshot.sha256, training)
-    verdict = evaluate(classifier, version.version)
-    served = deploy(classifier, version.version, rollout)
-    place = place_of(settings, load_classifier(classifier, settings.classifiers_dir), served.target)
-    publish_pipeline(snapshot, version, verdict, address(place), settings.mlflow_tracking_uri)
+    chosen = load_classifier(classifier, settings.classifiers_dir)
+    place, mlflow_uri = place_of(settings, chosen, rollout.target), settings.mlflow_tracking_uri
+    asked = retraining.ask(place, chosen, reason or Reason(), resume)
+    if not asked.granted:
+        return retraining.not_needed(asked)
+    with ExitStack() as undo, tags(f"reason:{asked.reason.kind}"):
+        undo.push(retraining.on_failure(asked))
+        snapshot = ingest(classifier, source, sample_size, asked.feedback)
+        version = train(classifier, snapshot.sha256, training)
+        tag_reason(version, asked.reason, mlflow_uri)
+        verdict = evaluate(classifier, version.version)
+        retraining.go_on(asked, retraining.release_minutes(chosen, approvals.minutes(settings)))
+        served = deploy(classifier, version.version, rollout)
+        retraining.promoted(asked, served)
+    publish_pipeline(snapshot, version, verdict, address(place), mlflow_uri)
     return served
 
 

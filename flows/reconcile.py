@@ -1,10 +1,10 @@
-"""Find releases that nobody looks after any more, and put them right."""
+"""Find releases and retrains that nobody looks after any more, and put them right."""
 
 import sys
 
 from prefect import flow
 
-from tasks import recovery
+from tasks import recovery, revival
 from tasks.settings import Settings
 
 
@@ -12,13 +12,16 @@ from tasks.settings import Settings
 def reconcile(classifier: str | None = None) -> dict[str, str]:
     """Look at every release: finish it, take it back, roll it back, or leave it alone.
 
+    Then at the retrains that were asked for: what did not begin is started.
+
     Args:
         classifier: A file in classifiers/. Empty: all of them.
     """
     settings = Settings()
     names = (classifier,) if classifier else recovery.names(settings.classifiers_dir)
     ended = {name: recovery.attend(settings, name, return_state=True) for name in names}
-    return recovery.conclude(ended)
+    asked = {name: revival.revive(settings, name, return_state=True) for name in names}
+    return recovery.conclude(ended, asked)
 
 
 if __name__ == "__main__":

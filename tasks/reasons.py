@@ -51,6 +51,14 @@ class Reason(_Record):
     fingerprint: str = Field("", description="the request in S3 that holds the whole reason")
     note: str = Field("", max_length=1000, description="in words")
 
+    @property
+    def told(self) -> str:
+        """The reason in a line, with its number."""
+        if self.evidence is None:
+            return self.kind
+        score = "" if self.evidence.score is None else f" {self.evidence.score:.3f}"
+        return f"{self.kind}{score} of version {self.evidence.version}"
+
 
 class Request(_Record):
     """Somebody wants a retrain. `at` is when it was first said; the fingerprint is its name."""

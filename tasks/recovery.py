@@ -57,13 +57,16 @@ def names(folder: Path) -> tuple[str, ...]:
     return classifiers.names(folder)
 
 
-def conclude(ended: Mapping[str, State[str]]) -> dict[str, str]:
+def conclude(*looks: Mapping[str, State[str]]) -> dict[str, str]:
     """What every classifier came to; ProjectError names those that could not be attended to."""
-    failed = {name: state for name, state in ended.items() if not state.is_completed()}
-    if failed:
-        told = "; ".join(f"{name}: {state.message}" for name, state in failed.items())
+    ended = [(name, state) for look in looks for name, state in look.items()]
+    if failed := [(name, state) for name, state in ended if not state.is_completed()]:
+        told = "; ".join(dict.fromkeys(f"{name}: {state.message}" for name, state in failed))
         raise ProjectError(f"{told}; the next run tries again")
-    return {name: str(state.result()) for name, state in ended.items()}
+    found: dict[str, list[str]] = {}
+    for name, state in ended:
+        found.setdefault(name, []).append(str(state.result()))
+    return {name: "; ".join(told) for name, told in found.items()}
 
 
 def _look(place: Place, release: Release, newest: tuple[Entry, ...]) -> Finding:

@@ -8,6 +8,7 @@ from tasks.adapters import aws, packages, registry, results
 from tasks.classifiers import Classifier
 from tasks.pictures.base import png, shown
 from tasks.pictures.evaluation import curve
+from tasks.reasons import Reason
 from tasks.records import Job, ModelVersion, Snapshot, cost_tags
 from tasks.requests import Workplace
 from tasks.retries import live
@@ -57,6 +58,19 @@ def list_package(version: ModelVersion, place: Workplace, serving_image: str) ->
         metadata={"mlflow_version": version.version, "job": version.job_name},
         tags=cost_tags(place.project, place.environment, version.classifier),
     )
+
+
+@live
+def tag_reason(version: ModelVersion, reason: Reason, mlflow_uri: str) -> None:
+    """Say on the version and on its run why it was made; the first reason is the one that stays."""
+    client = registry.client(mlflow_uri)
+    if "retrain_reason" in registry.get_tags(client, version.name, version.version):
+        return
+    tags = {"retrain_reason": reason.told, "retrain_request": reason.fingerprint}
+    if reason.evidence:
+        tags["retrain_evidence"] = reason.evidence.verdict_uri
+    registry.tag_run(client, version.run_id, tags)
+    registry.set_tags(client, version.name, version.version, tags)
 
 
 @live

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from prefect import State
@@ -14,6 +14,8 @@ from tasks.adapters import aws, marks
 from tasks.adapters import retrains as shelf
 from tasks.classifiers import Classifier
 from tasks.errors import BadInput, Conflict, DeployFailed, GateFailed
+from tasks.feedback_policy import Feedback
+from tasks.feedback_window import FeedbackWindow
 from tasks.policy import governor, retrains
 from tasks.policy.governor import Answer, Case, Ruling
 from tasks.reasons import MEASURED, End, Ending, Journal, Reason, Request, Run
@@ -37,10 +39,25 @@ class Asked:
     request: Request | None
     holder: str
     machines: int = 1
+    labels: Feedback = field(default_factory=Feedback)
 
     @property
     def granted(self) -> bool:
         return self.ruling.answer is Answer.START
+
+    @property
+    def reason(self) -> Reason:
+        return self.request.reason if self.request else Reason()
+
+    @property
+    def feedback(self) -> FeedbackWindow | None:
+        """The labels to learn from beside the source: those that were there when it was asked.
+
+        None for a person, whose run, started again, is to find the rows of the first.
+        """
+        if self.request is None or self.reason.kind == "manual":
+            return None
+        return self.labels.window(self.request.at)
 
 
 @live
@@ -75,7 +92,8 @@ def ask(place: Place, chosen: Classifier, reason: Reason, resume: bool = False) 
     for _ in range(_TRIES):
         with suppress(Conflict):  # somebody else wrote first: look again
             ruling = _claim(place, chosen, request, holder, resume)
-            return _said(Asked(place, ruling, request, holder, chosen.training.instance_count))
+            machines = chosen.training.instance_count
+            return _said(Asked(place, ruling, request, holder, machines, chosen.feedback))
     raise Conflict(f"{place.classifier}: lost the race for the retrain {_TRIES} times; start again")
 
 

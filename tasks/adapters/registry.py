@@ -97,6 +97,12 @@ def set_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, s
         client.set_model_version_tag(name, version, key, value)
 
 
+def tag_run(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of the run that made a version; others stay."""
+    for key, value in tags.items():
+        client.set_tag(run_id, key, value)
+
+
 def get_tags(client: MlflowClient, name: str, version: str) -> dict[str, str]:
     """All tags of one version."""
     return dict(client.get_model_version(name, version).tags)

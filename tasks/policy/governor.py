@@ -171,10 +171,7 @@ def _allowed(case: Case) -> str:
         return "a person asked for it"
     told = [f"{len(_recent(case))} of {limits.max_per_week} retrains in 7 days"]
     told.append(f"{len(refused_in_a_row(case.journal))} of {limits.stop_after} not promoted")
-    if evidence := reason.evidence:
-        score = "" if evidence.score is None else f" {evidence.score:.3f}"
-        told.insert(0, f"{reason.kind}{score} of version {evidence.version}")
-    return ", ".join(told)
+    return ", ".join([reason.told, *told])
 
 
 def _ended(run: Run) -> str:

@@ -23,11 +23,12 @@ def test_every_classifier_has_every_flow(written_out):
     names = {full_name(deployment) for deployment in written_out["deployments"]}
 
     assert names == {
+        "pipeline/on-drift",
         "pipeline/weekly",
         "reconcile/every-minute",
         "drift-check/hourly",
-        *(f"{flow}/{name}" for flow in FLOWS for name in NAMES),
         "health/every-5-minutes",
+        *(f"{flow}/{name}" for flow in FLOWS for name in NAMES),
     }
 
 
@@ -36,6 +37,7 @@ def test_the_weekly_run_takes_every_classifier_on_sunday_night(written_out):
 
     assert {item["parameters"]["classifier"] for item in weekly["schedules"]} == set(NAMES)
     assert {item["cron"] for item in weekly["schedules"]} == {"0 2 * * 0"}
+    assert all(item["parameters"]["reason"] == {"kind": "weekly"} for item in weekly["schedules"])
 
 
 def test_every_classifier_is_checked_for_drift_each_hour(written_out):

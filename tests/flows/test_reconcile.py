@@ -71,7 +71,7 @@ def test_a_killed_release_is_taken_back_once(shelf, room, champion, monkeypatch,
     for _ in range(3 if step == "switch" else 1):
         said = reconcile("news")
 
-    assert step == "stage" or said == {"news": "nothing: at rest: ROLLED_BACK"}
+    assert step == "stage" or said["news"].startswith("nothing: at rest: ROLLED_BACK;")
     release = shelf.journal()
     assert room.public == release.champion.version == champion
     assert (release.state, release.candidate) == ("ROLLED_BACK", None)

@@ -213,3 +213,14 @@ def test_a_killed_run_does_not_block_for_ever_and_learns_that_it_was_overtaken(
     monkeypatch.setattr(runs, "fate", lambda holder: Fate.OVER)
     run("third")
     assert retraining.ask(place, chosen, drift()).granted  # Prefect knows that the second died
+
+
+def test_a_retrain_learns_from_the_labels_that_were_there_when_it_was_asked_for(place, chosen, run):
+    asked = retraining.ask(place, chosen, drift())
+    again = retraining.ask(place, chosen, drift())
+
+    assert asked.feedback.until == asked.request.at
+    assert asked.feedback.since == asked.request.at - timedelta(days=30)
+    assert again.feedback == asked.feedback
+    run("another")
+    assert retraining.ask(place, chosen, Reason()).feedback is None

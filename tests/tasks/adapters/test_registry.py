@@ -7,7 +7,9 @@ from mlflow.exceptions import MlflowException
 
 from tasks.adapters import registry
 from tasks.errors import NotFound
+from tasks.reasons import Reason
 from tasks.records import ModelVersion
+from tasks.registry import tag_reason
 
 TAGS = {"training_date": "2026-01-02", "accuracy": "0.91", "approval_status": "pending"}
 
@@ -135,3 +137,14 @@ def test_a_version_says_what_it_is(client, trained):
     registry.describe(client, version.name, version.version, "PASS: good")
 
     assert client.get_model_version(version.name, version.version).description == "PASS: good"
+
+
+def test_the_first_reason_for_a_version_stays_on_it_and_on_its_run(client, trained, mlflow_server):
+    version = registry.register(client, trained, TAGS)
+    for kind in ("weekly", "manual"):
+        tag_reason.fn(version, Reason(kind=kind, fingerprint="f" * 32), mlflow_server)
+
+    told = {"retrain_reason": "weekly", "retrain_request": "f" * 32}
+    run = client.get_run(version.run_id).data.tags
+    assert registry.get_tags(client, trained.name, "1").items() >= told.items()
+    assert run.items() >= told.items()
