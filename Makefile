@@ -20,12 +20,12 @@ NAME ?= train
 STACK_ENV := set -a; [ ! -f "$(STATE)/stack.env" ] || . "$(STATE)/stack.env"; set +a
 export PATH := $(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)
-export CLASSIFIER DATA TARGET TEXT SAMPLE_SIZE EPOCHS MAX_LENGTH LEARNING_RATE
+export STATE CLASSIFIER DATA TARGET TEXT SAMPLE_SIZE EPOCHS MAX_LENGTH LEARNING_RATE
 
-.PHONY: help demo gameday up down status deploy predict bootstrap test check lock bench install
+.PHONY: help demo gameday up down status deploy monitor monitoring predict bootstrap test check lock bench install
 
 help:  ## show the verbs
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 install: $(VENV)/.installed  ## make the virtual environment from the lock file
 
@@ -47,7 +47,7 @@ $(VENV)/.installed: requirements.lock
 
 demo: install  ## the whole loop on this machine, from text to an answering endpoint
 	@trap 'echo; echo "stopping ..."; python -m infra.sandbox.stack --state "$(STATE)" down; exit 130' INT TERM
-	$(MAKE) --no-print-directory deploy STATE="$(STATE)"
+	$(MAKE) --no-print-directory up STATE="$(STATE)"
 	$(STACK_ENV)
 	python -m deployments.demo
 
@@ -75,6 +75,15 @@ gameday: install  ## a rehearsal of releases on the local stack: good, bad, kill
 	@[ -n "$${PREFECT_API_URL:-}" ] || $(MAKE) --no-print-directory deploy STATE="$(STATE)"
 	$(STACK_ENV)
 	python -m deployments.gameday
+
+monitor: install  ## ask everything that serves how it is; fails when something is not well
+	@$(STACK_ENV)
+	eval "$$(python -m deployments.account)"
+	python -m flows.health
+
+monitoring: install  ## write what Prometheus, Alertmanager and Grafana read for CLASSIFIER (docs/monitoring.md)
+	@$(STACK_ENV)
+	MONITORING_FOLDER="$(STATE)/monitoring" python -m infra.monitoring.prepare
 
 predict: install  ## ask the endpoint: make predict TEXT="..." CLASSIFIER=news
 	@$(STACK_ENV)

@@ -33,6 +33,7 @@ class Account(BaseSettings):
     health_urls: str = Field("", description="endpoints of other environments, blanks between")
     daily_cost_usd: float = Field(0, ge=0, description="a dearer day alerts; 0: none does")
     vpc_id: str = ""
+    classifiers_dir: Path = Path("classifiers")
     pool_type: Literal["process", "ecs"] = "process"
     image_tag: str = Field("", description="tag of the pushed images; empty: the git commit")
     approval: Literal["auto", "approve", "never"] = Field(
@@ -60,8 +61,8 @@ class Account(BaseSettings):
             "Environment": self.environment,
             "BucketSuffix": self.bucket_suffix,
             "AlertEmail": self.alert_email,
-        }
             "DailyCostUsd": f"{self.daily_cost_usd:g}",
+        }
         told = json.dumps([template, parameters], sort_keys=True)
         return stacks.ensure(
             aws.client("cloudformation"),
@@ -115,11 +116,12 @@ class Account(BaseSettings):
             "PERENNIAL_TRAINING_IMAGE": f"{outputs['TrainingRepositoryUri']}:{tag}",
             "PERENNIAL_SERVING_IMAGE": f"{outputs['ServingRepositoryUri']}:{tag}",
             "PERENNIAL_VPC_ID": self.vpc_id,
+            "PERENNIAL_CLASSIFIERS_DIR": str(self.classifiers_dir),
             "PERENNIAL_APPROVAL": self.approval,
             "PERENNIAL_APPROVAL_MINUTES": str(self.approval_minutes),
+            "PERENNIAL_HEALTH_URLS": self.health_urls,
             "PERENNIAL_GIT_SHA": commit,
             "MLFLOW_TRACKING_URI": self.mlflow_tracking_uri,
-            "PERENNIAL_HEALTH_URLS": self.health_urls,
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
             # Standard logging of these packages reaches the Prefect UI.

@@ -25,10 +25,13 @@ PLACE = "{classifier}"
 
 def main() -> int:
     """Apply everything; the exit code of `prefect deploy`."""
-    names = classifiers.names(Path("classifiers"))
+    return apply(Account())
+
+
+def apply(account: Account) -> int:
+    names = classifiers.names(account.classifiers_dir)
     for name in names:
-        classifiers.load(name, Path("classifiers"))
-    account = Account()
+        classifiers.load(name, account.classifiers_dir)
     asyncio.run(ensure_pool(account.pool_type))
     wanted = expand(yaml.safe_load(Path("prefect.yaml").read_text("utf-8")), names)
     give_environment(wanted, account.pool_type, account.job_environment())

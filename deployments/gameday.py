@@ -9,7 +9,6 @@ answers 500 instead of it to a part of the requests (the fault `failing-version`
 Steps last a minute and p99 may be 2 s: a laptop that runs all servers at once is no server.
 """
 
-import asyncio
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +23,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas import objects
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
-from prefect.settings import get_current_settings
 
 from deployments import callers, demo, predict, watch
 from deployments.account import Account
@@ -136,7 +134,7 @@ class Gameday:
         heard = self.crowd.heard(began)
         act = Act(name, expected, happened, heard, seconds, passed, may_fail, note)
         self.acts.append(act)
-        print(f"          {act.happened}  {page(run)}", flush=True)
+        print(f"          {act.happened}  {watch.page(run)}", flush=True)
 
     def live(self, version: str, look: str) -> Ending:
         return Ending("COMPLETED", "LIVE", version, look)
@@ -231,8 +229,9 @@ def champion_of(account: Account) -> Served:
         champion = predict.live(account, CLASSIFIER)[1]
     except NotFound:
         print("nothing serves yet: the pipeline runs first", flush=True)
-        asked = demo.Demo(classifier=CLASSIFIER, target="ec2").parameters()
-        asyncio.run(watch.run_and_print(f"pipeline/{CLASSIFIER}", asked, demo.LIMIT_S))
+        asked = demo.Demo(classifier=CLASSIFIER, target="ec2")
+        demo.prepare(asked)
+        demo.release(asked)
         champion = predict.live(account, CLASSIFIER)[1]
     if champion.target != "ec2":
         raise BadInput(f"{CLASSIFIER} serves on {champion.target}; the rehearsal is of ec2")
@@ -269,11 +268,6 @@ def kill(run: FlowRun) -> None:
                 found.append(process)
     if not found:
         raise NotFound(f"no process of flow run {run.id} on this machine: is its worker elsewhere?")
-
-
-def page(run: FlowRun) -> str:
-    server = str(get_current_settings().api.url).removesuffix("/api")
-    return f"{server}/runs/flow-run/{run.id}"
 
 
 def fault(**spec: Any) -> None:

@@ -10,13 +10,16 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterDeploymentId,
     FlowRunFilterParentFlowRunId,
+    FlowRunFilterStartTime,
     LogFilter,
     LogFilterFlowRunId,
     LogFilterTimestamp,
 )
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.sorting import LogSort
+from prefect.client.schemas.sorting import FlowRunSort, LogSort
+from prefect.settings import get_current_settings
 
 # A log line arrives in a batch, up to this much after it was written.
 LATE_S = 15
@@ -52,17 +55,51 @@ class Log:
                 print(f"{log.timestamp.astimezone():%H:%M:%S}  {log.message}", flush=True)
 
 
+def page(run: FlowRun) -> str:
+    """The run's page in Prefect's UI."""
+    server = str(get_current_settings().api.url).removesuffix("/api")
+    return f"{server}/runs/flow-run/{run.id}"
+
+
 async def run_and_print(deployment: str, parameters: dict[str, Any], limit_s: float) -> FlowRun:
     """The run at its end, or as it stood when the limit was reached."""
     async with get_client() as client:
         found = await client.read_deployment_by_name(deployment)
         run = await client.create_flow_run_from_deployment(found.id, parameters=parameters)
-        log = Log(client, run.id)
+        return await _printed(client, run, limit_s)
+
+
+async def started(deployment: str, since: datetime, limit_s: float) -> FlowRun | None:
+    """The first run of a deployment that began after `since` and that somebody else asked for."""
+    async with get_client() as client:
+        found = await client.read_deployment_by_name(deployment)
+        wanted = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[found.id]),
+            start_time=FlowRunFilterStartTime(after_=since),
+        )
         deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline and not (run.state and run.state.is_final()):
-            await asyncio.sleep(1)
-            await log.print_new()
-            run = await client.read_flow_run(run.id)
-        await asyncio.sleep(3)
+        while time.monotonic() < deadline:
+            if runs := await client.read_flow_runs(
+                flow_run_filter=wanted, sort=FlowRunSort.START_TIME_ASC, limit=1
+            ):
+                return runs[0]
+            await asyncio.sleep(0.5)
+        return None
+
+
+async def print_on(run: FlowRun, limit_s: float) -> FlowRun:
+    """Print what a run that is under way logs; the run at its end, or at the limit."""
+    async with get_client() as client:
+        return await _printed(client, run, limit_s)
+
+
+async def _printed(client: PrefectClient, run: FlowRun, limit_s: float) -> FlowRun:
+    log = Log(client, run.id)
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline and not (run.state and run.state.is_final()):
+        await asyncio.sleep(1)
         await log.print_new()
-        return run
+        run = await client.read_flow_run(run.id)
+    await asyncio.sleep(3)
+    await log.print_new()
+    return run

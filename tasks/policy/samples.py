@@ -27,6 +27,7 @@ _WORDS = {
     "genre": (words.GENRE, words.GENRE_DRIFTED),
     "sentiment": (words.SENTIMENT, words.SENTIMENT_DRIFTED),
 }
+NAMES = tuple(_WORDS)
 _STRAY, _NOISE = 0.2, 0.02
 _SYLLABLES = [
     "ka",
@@ -62,8 +63,8 @@ def asked(source: str) -> SampleSet:
     """The sample set that a sample:// source names; BadData says what there is."""
     parts = urlsplit(source)
     query = dict(parse_qsl(parts.query))
-    if parts.netloc not in _WORDS:
-        raise _refused(source, f"no such sample set; there are {', '.join(_WORDS)}")
+    if parts.netloc not in NAMES:
+        raise _refused(source, f"no such sample set; there are {', '.join(NAMES)}")
     if unknown := sorted(query.keys() - {"rows", "seed", "drifted"}):
         raise _refused(source, f"{unknown} mean nothing here; known are rows, seed, drifted")
     try:
