@@ -58,7 +58,7 @@ def _look(
     """All that a new window needs; the verdict is written last, so a killed run is done again."""
     about, bucket = check.about, settings.data_bucket
     reference = drift_rows.find_reference(place, served)
-    sides = drift_rows.measure(place, chosen, bucket, check, reference)
+    sides = drift_rows.measure(place, chosen, bucket, check, reference, settings.dask_scheduler)
     before = drift.read_trend(check)
     labels = feedback_accuracy(bucket, chosen.name, about.since, about.until)
     verdict = drift.judge(check, chosen.drift, sides, before, labels.of(about.bundle_digest))

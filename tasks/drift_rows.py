@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tasks import features
 from tasks.adapters import aws, data_capture, predictions, reference
+from tasks.adapters.predictions import Selection
 from tasks.adapters.reference import Reference
 from tasks.classifiers import Classifier
 from tasks.drift import Check, Sides
@@ -33,30 +34,63 @@ def find_reference(place: Place, served: Served) -> Reference:
     return reference.find(aws.client("s3"), place.models_bucket, place.classifier, served)
 
 
-@live
 def measure(
-    place: Place, chosen: Classifier, data_bucket: str, check: Check, found: Reference
+    place: Place,
+    chosen: Classifier,
+    data_bucket: str,
+    check: Check,
+    found: Reference,
+    scheduler: str = "",
 ) -> Sides:
-    """Both sides as numbers; of a window of very many answers a sample, which knows of how many."""
-    hidden = partial(redact, policy=chosen.capture.text)
-    rows = features.of_reference(found.rows.rows, _encoder(chosen, found), found.names, hidden)
-    return Sides(rows, _window(place, chosen, data_bucket, check, found))
+    """Both sides as numbers; of a window of very many answers a sample, which knows of how many.
+
+    By the Dask cluster whose scheduler is named, else by this process.
+    """
+    selection = choose_rows(data_bucket, chosen, check)
+    if not len(selection) or not scheduler:
+        return measure_here(place, chosen, data_bucket, check, found, selection)
+    from tasks import spread  # Dask: two seconds that most checks have no use for
+
+    folder = found.folder_uri if _encoder(chosen, found) else ""
+    window = spread.measured(selection, folder, found.names, scheduler)
+    return Sides(_reference(chosen, found), window)
 
 
-def _window(
-    place: Place, chosen: Classifier, data_bucket: str, check: Check, found: Reference
-) -> Features:
-    s3, encoder = aws.client("s3"), _encoder(chosen, found)
-    selection = predictions.select(
-        s3, data_bucket, check.about, chosen.drift.max_rows, newest=check.rows
+@live
+def choose_rows(data_bucket: str, chosen: Classifier, check: Check) -> Selection:
+    """Which logged answers are looked at."""
+    found = predictions.select(
+        aws.client("s3"), data_bucket, check.about, chosen.drift.max_rows, newest=check.rows
     )
+    log.info("%s: %d of %d answers are looked at", check.name, len(found), found.total)
+    return found
+
+
+@live
+def measure_here(
+    place: Place,
+    chosen: Classifier,
+    data_bucket: str,
+    check: Check,
+    found: Reference,
+    selection: Selection,
+) -> Sides:
+    """Both sides, by this process."""
+    s3, encoder = aws.client("s3"), _encoder(chosen, found)
     if not len(selection) and place.target == "sagemaker":
         batches = _captured(s3, place, chosen, data_bucket, check, found)
-        return features.of_batches(batches, encoder, found.names)
-    batches = predictions.read(s3, selection, features.COLUMNS)
-    seen = features.of_batches(batches, encoder, found.names)
-    log.info("%s: %d of %d answers are looked at", check.name, len(seen), selection.total)
-    return replace(seen, total=selection.total)
+        window = features.of_batches(batches, encoder, found.names)
+    else:
+        batches = predictions.read(s3, selection, features.COLUMNS)
+        window = features.of_batches(batches, encoder, found.names)
+        window = replace(window, total=selection.total)
+    return Sides(_reference(chosen, found), window)
+
+
+def _reference(chosen: Classifier, found: Reference) -> Features:
+    """As the log would hold it."""
+    hidden = partial(redact, policy=chosen.capture.text)
+    return features.of_reference(found.rows.rows, _encoder(chosen, found), found.names, hidden)
 
 
 def _captured(
