@@ -33,8 +33,7 @@ class Settings(BaseSettings):
         "", description="endpoints of other environments that health asks too, blanks between"
     )
     dask_scheduler: str = Field(
-        "",
-        description="address of a Dask cluster that reads the prediction log; empty: this process does",
+        "", description="a Dask cluster that reads the log; empty: the flow's own process does"
     )
     git_sha: str = "unknown"
     mlflow_tracking_uri: str = Field(

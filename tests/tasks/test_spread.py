@@ -5,7 +5,7 @@ import boto3
 import numpy as np
 from distributed import LocalCluster
 from plugins.references import NAMES, OURS, ship, table, tokenizer
-from prefect import flow
+from prefect import flow, task
 
 from tasks import features, spread
 from tasks.adapters import aws, predictions, reference
@@ -45,14 +45,18 @@ def test_two_workers_come_to_the_same_bytes_as_one_process(sandbox, prefect_serv
         predictions.read(s3, selection, features.COLUMNS), reference.read_encoder(s3, FOLDER), NAMES
     )
 
-    @flow
+    @task
     def spread_out(scheduler: str) -> Features:
         return spread.measured(selection, FOLDER, NAMES, scheduler)
+
+    @flow
+    def measure(scheduler: str) -> Features:
+        return spread_out(scheduler)
 
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
     ) as cluster:
-        found = spread_out(cluster.scheduler_address)
+        found = measure(cluster.scheduler_address)
 
     assert len(selection.parts(150)) == 3
     assert (len(found), found.total) == (700, 960)
