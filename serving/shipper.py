@@ -44,19 +44,28 @@ class Shipper:
 
     def run(self, ending: threading.Event) -> None:
         """Until the event is set; then what is complete is shipped once more."""
+        # Apart, for it must not wait while S3 lets us wait.
+        threading.Thread(target=self._secure_all, args=(ending,), daemon=True).start()
         while not ending.wait(_LOOK_S):
-            self.secure()
             if time.monotonic() >= self._next:
                 self.ship()
         self.secure()
         self.ship()
 
+    def _secure_all(self, ending: threading.Event) -> None:
+        while not ending.wait(_LOOK_S):
+            self.secure()
+
     def secure(self) -> None:
         """Bring what was written onto the disk; complete the files that a dead server left."""
         sizes: dict[str, int] = {}
         for path in sorted(self._folder.glob(f"[!.]*{OPEN}")):
-            with suppress(FileNotFoundError):  # it was completed just now
+            try:
                 sizes[path.name] = self._secure(path)
+            except FileNotFoundError:
+                continue  # it was completed just now
+            except OSError as error:
+                logger.warning(f"{path.name} is not secured: {error.strerror}")
         self._synced = sizes
 
     def _secure(self, path: Path) -> int:

@@ -11,6 +11,7 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
+from serving import app
 from serving.shipper import Shipper
 from serving.spool import Spool
 
@@ -146,12 +147,11 @@ def test_the_last_round_ships_what_is_complete(shipper, s3, place, tmp_path):
     assert shipped(s3, place) == {"dt=2026-06-20/hour=00": ["a"]}
 
 
-def test_shipping_apart_needs_a_place(start):
-    server = start("ship", CAPTURE_URI="")
+def test_shipping_apart_needs_a_place(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["serving.app", "ship"])
+    monkeypatch.setattr(app.logs, "configure", lambda level: None)
 
-    _, errors = server.process.communicate(timeout=60)
+    with pytest.raises(SystemExit, match="2"):
+        app.main()
 
-    assert (server.process.returncode, errors) == (
-        2,
-        "serving: CAPTURE_URI is empty: it says where to ship to\n",
-    )
+    assert capsys.readouterr().err == "serving: CAPTURE_URI is empty: it says where to ship to\n"
