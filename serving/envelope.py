@@ -5,7 +5,6 @@ import re
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping
-from random import getrandbits
 from typing import Any
 
 import orjson
@@ -18,6 +17,7 @@ from serving import logs
 from serving.contract import Refusal, now
 from serving.headers import headers_of
 from serving.metrics import STAGES, Metrics
+from training.capture import new_id
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ def _id(given: bytes) -> str:
     """
     if given and _SANE_ID.fullmatch(given):
         return given.decode()
-    return getrandbits(128).to_bytes(16).hex()
+    return new_id()
 
 
 def _server_timing(timings: Mapping[str, float], total: float) -> tuple[bytes, bytes]:

@@ -4,9 +4,12 @@ Rows lie in Parquet at `s3://BUCKET/{data-capture|feedback}/CLASSIFIER/dt=YYYY-M
 the hour (UTC) of their timestamp. Needs no torch; pyarrow is imported when a schema is asked for.
 """
 
+import re
+import time
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
+from random import getrandbits
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ Kind = Literal["prediction", "feedback"]
 # The first folder of each kind's objects.
 FOLDERS: dict[Kind, str] = {"prediction": "data-capture", "feedback": "feedback"}
 KINDS = tuple(FOLDERS)
+_MARK = 0xE << 76
+_NEVER = 2**42  # in the year 2109, and no date is too late for datetime before
+_OURS = re.compile(r"[0-9a-f]{12}e[0-9a-f]{19}(\.\d+)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,20 @@ def schema(kind: Kind) -> "pa.Schema":
     }
     row = Prediction if kind == "prediction" else Feedback
     return pa.schema([(field.name, types[field.name]) for field in fields(row)])
+
+
+def new_id() -> str:
+    """A name for a request that came without one: it tells when, to the millisecond.
+
+    32 hexadecimal digits with an `e` where UUIDs have their version, which is never that.
+    """
+    return (time.time_ns() // 10**6 << 80 | _MARK | getrandbits(76)).to_bytes(16).hex()
+
+
+def asked_at(request_id: str) -> int | None:
+    """When the request came, in milliseconds since 1970; None of names that callers chose."""
+    at = int(request_id[:12], 16) if _OURS.match(request_id) else _NEVER
+    return at if at < _NEVER else None
 
 
 def ids(request_id: str, texts: int) -> list[str]:

@@ -28,6 +28,7 @@ Rows = list[tuple[Any, ...]]
 Found = tuple[str, int]
 
 _READERS = 8  # files at a time: a small one is mostly waiting for S3
+_SLOWEST_MS = 600_000  # an answer is logged when it is given: REQUEST_TIMEOUT_S is at most so long
 _LABEL = ("request_id", "timestamp", "label")
 _ANSWER = ("request_id", "model_version", "bundle_digest", "label")
 
@@ -53,7 +54,10 @@ def answers(
     *,
     texts: bool = False,
 ) -> Iterator[tuple[str, ...]]:
-    """Id, version, bundle digest, label and perhaps text of the answers to these requests."""
+    """Id, version, bundle digest, label and perhaps text of the answers to these requests.
+
+    Ids that tell their time are looked for there; one that does not, in all hours of the span.
+    """
     if not requests:
         return
     wanted = pa.array(sorted(requests), pa.string())
@@ -69,7 +73,20 @@ def answers(
                 found += _rows(_within(table, since, until), columns)
         return found
 
-    yield from _each(s3, bucket, _listed(s3, bucket, "prediction", classifier, since, until), read)
+    listed = _listed(s3, bucket, "prediction", classifier, since, until)
+    if hours := _hours(requests):
+        listed = (one for one in listed if one[0].split("/", 2)[2].rpartition("/")[0] in hours)
+    yield from _each(s3, bucket, listed, read)
+
+
+def _hours(requests: Sequence[str]) -> set[str]:
+    """The folders that the requests' answers are in; none when an id does not tell."""
+    found: set[str] = set()
+    for request in requests:
+        if (at := capture.asked_at(request)) is None:
+            return set()
+        found |= {capture.hour(at), capture.hour(at + _SLOWEST_MS)}
+    return found
 
 
 def _within(table: pa.Table, since: datetime, until: datetime | None) -> pa.Table:

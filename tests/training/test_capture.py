@@ -1,12 +1,15 @@
 """One schema for both sides."""
 
+import re
+import time
 from dataclasses import asdict, fields
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.capture import Feedback, Prediction, hour, prefix, schema
+from training.capture import Feedback, Prediction, asked_at, hour, new_id, prefix, schema
 
 ANSWERED = Prediction(
     request_id="abc.0",
@@ -52,3 +55,14 @@ def test_a_row_lies_in_the_hour_of_its_timestamp():
         "feedback/news",
     )
     assert (hour(at), hour(at + 1)) == ("dt=2026-11-21/hour=17", "dt=2026-11-21/hour=18")
+
+
+def test_an_id_of_ours_tells_when_and_those_of_callers_do_not():
+    before = time.time_ns() // 10**6
+
+    ours = new_id()
+
+    assert re.fullmatch("[0-9a-f]{32}", ours)
+    assert before <= asked_at(ours) <= asked_at(f"{ours}.12") <= time.time_ns() // 10**6
+    theirs = ["abc", uuid4().hex, str(uuid4()), f"{ours}.x", "f" * 12 + ours[12:]]
+    assert {asked_at(one) for one in theirs} == {None}

@@ -52,6 +52,27 @@ def test_answers_are_found_by_their_requests(log):
     assert [row[-1] for row in full] == ["text 3", "text 7"]
 
 
+def test_ids_that_tell_their_time_are_looked_for_in_those_hours_only(log, sandbox, monkeypatch):
+    monkeypatch.setattr(capture.time, "time_ns", lambda: logged.milliseconds(at(-37.01)) * 10**6)
+    ours = capture.new_id()
+    logged.ship(BUCKET, [logged.answer(ours, at(-37), "ours")])
+    sandbox.clear_calls()
+
+    found = list(feedback.answers(log, BUCKET, "news", at(-50), at(0), [ours, f"{ours}.3"]))
+
+    assert [row[0] for row in found] == [ours]
+    assert sum(call["action"] == "GetObject" for call in sandbox.calls()) == 2
+
+
+def test_an_id_that_was_made_to_mislead_is_one_that_is_not_found(log):
+    forged = ["f" * 12 + "e" + "0" * 19, "0" * 12 + "e" + "0" * 19, "r3"]
+
+    found = feedback.answers(log, BUCKET, "news", at(-50), at(0), forged)
+
+    assert [row[0] for row in found] == ["r3"]
+    assert list(feedback.answers(log, BUCKET, "news", at(-50), at(0), forged[:2])) == []
+
+
 def test_nothing_is_read_for_no_requests(log, sandbox):
     sandbox.clear_calls()
 
