@@ -81,7 +81,7 @@ def add_capture(metrics: Metrics, capture: Capture) -> None:
     for name, about in {
         "shipped_records": "Records that are in S3",
         "shipped_files": "Files of the spool that are in S3",
-        "torn_lines": "Lines that a crash left unfinished, and that no answer told of",
+        "torn_lines": "Lines that are no rows: a crash cut them off before their answer",
         "ship_errors": "Tries to ship that S3 did not take",
     }.items():
         metrics.counter(f"mlops_capture_{name}", about, partial(shipped, name))

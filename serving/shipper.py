@@ -59,7 +59,7 @@ class Shipper:
     def secure(self) -> None:
         """Bring what was written onto the disk; complete the files that a dead server left."""
         sizes: dict[str, int] = {}
-        for path in sorted(self._folder.glob(f"[!.]*{OPEN}")):
+        for path in sorted(self._folder.glob(f"[0-9]*{OPEN}")):
             try:
                 sizes[path.name] = self._secure(path)
             except FileNotFoundError:
@@ -84,7 +84,7 @@ class Shipper:
 
     def ship(self) -> None:
         """Ship every complete file, the oldest first, until S3 takes no more."""
-        for file in sorted(self._folder.glob(f"[!.]*{CLOSED}")):
+        for file in sorted(self._folder.glob(f"[0-9]*{CLOSED}")):
             try:
                 self._ship(file)
             except FileNotFoundError:

@@ -85,7 +85,7 @@ class Spool:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.scandir(self.folder) as entries:
-                names = {one.name for one in entries if one.name.endswith((OPEN, CLOSED))}
+                names = {one.name for one in entries if _is_ours(one.name)}
             names -= {one.path.name for one in self._open.values()}
             for gone in self._waiting.keys() - names:
                 del self._waiting[gone]
@@ -129,6 +129,7 @@ class _Segment:
     def __init__(self, stem: Path) -> None:
         self.path = stem.with_name(f"{stem.name}{OPEN}")
         self.size = 0
+        self._torn = False
         self._began = time.monotonic()
         # Under another name until it is locked: nobody may take it for one that was left.
         new = stem.with_name(f".{stem.name}")
@@ -146,18 +147,20 @@ class _Segment:
 
     def write(self, block: bytes) -> None:
         """Write all of it or nothing, which is an OSError."""
-        try:
-            if (done := os.write(self._file, block)) < len(block):
-                raise OSError(f"only {done} of {len(block)} bytes were taken")
-        except OSError:
+        if self._torn:
             os.ftruncate(self._file, self.size)
-            raise
+        self._torn = True  # until the whole block is there
+        if (done := os.write(self._file, block)) < len(block):
+            raise OSError(f"only {done} of {len(block)} bytes were taken")
+        self._torn = False
         self.size += len(block)
 
     def close(self) -> Path | None:
         """Complete the file and return it under its last name; an empty one goes."""
         complete = self.path.with_suffix(CLOSED)
         try:
+            if self._torn:
+                os.ftruncate(self._file, self.size)
             if self.size:
                 self.path.rename(complete)
             else:
@@ -166,6 +169,10 @@ class _Segment:
             complete = self.path  # whoever finds it unlocked completes it
         os.close(self._file)
         return complete if self.size else None
+
+
+def _is_ours(name: str) -> bool:
+    return name[0].isdecimal() and name.endswith((OPEN, CLOSED))
 
 
 def _size(path: Path) -> int:

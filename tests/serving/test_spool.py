@@ -81,6 +81,16 @@ def test_a_folder_that_cannot_be_written_costs_the_lines_alone(tmp_path, caplog)
     assert len(caplog.records) == 1
 
 
+def test_files_of_others_are_left_alone(make):
+    spool = make()
+    for name in ("notes.open", ".1-a-1.prediction", "1-a-1.prediction.bad"):
+        (spool.folder / name).write_text("not ours")
+
+    spool.look()
+
+    assert (spool.files, spool.size, spool.oldest_s) == (0, 0, 0)
+
+
 FULL = """
 import resource, sys
 from pathlib import Path
