@@ -5,6 +5,7 @@ renamed to `.jsonl` when it is complete. Whoever finds an open file without a lo
 dead writer left. serving.shipper takes the files away.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -150,8 +151,8 @@ class _Segment:
         if self._torn:
             os.ftruncate(self._file, self.size)
         self._torn = True  # until the whole block is there
-        if (done := os.write(self._file, block)) < len(block):
-            raise OSError(f"only {done} of {len(block)} bytes were taken")
+        if os.write(self._file, block) < len(block):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._torn = False
         self.size += len(block)
 
