@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from prefect import State, flow
 
-from tasks import drift, drift_evidence, drift_response, drift_rows, label_check, targets
+from tasks import drift, drift_evidence, drift_response, drift_rows, targets
 from tasks.classifiers import Classifier
 from tasks.data import load_classifier
 from tasks.drift import Check
@@ -46,9 +46,6 @@ def drift_check(classifier: str, window: Window = Window()) -> State[None]:
         else:
             there = replace(place, target=served.target)
             verdict = _look(settings, chosen, there, served, check)
-            if verdict.advice != "retrain":  # else the drift asks for one already
-                bucket, until = settings.data_bucket, check.about.until
-                label_check.ask_by_labels(place, chosen, bucket, served, until)
     return drift_response.conclude(verdict)
 
 
@@ -69,11 +66,13 @@ def _look(
         page = drift_evidence.log_check(check, verdict, report, settings.mlflow_tracking_uri)
         drift_evidence.put_metric(place, verdict)
     drift_evidence.publish(check, verdict, chosen.drift.threshold, before, page)
+    fingerprint = ""
     if verdict.outcome is DriftOutcome.DETECTED:
         fingerprint = drift_response.request_retrain(place, chosen, check, verdict)
         drift_response.announce(check, verdict, fingerprint)
         drift_response.tell_drift(place, check, verdict, before)
-    ask_by_labels(place, chosen, bucket, served, about.until)
+    if not fingerprint:  # else the drift asks for a retrain already
+        ask_by_labels(place, chosen, bucket, served, about.until)
     drift.record_verdict(check, verdict)
     return verdict
 
