@@ -25,7 +25,7 @@ _TYPES = (
     *(pa.float32(), pa.list_(pa.float32()), pa.bool_()),
 )
 _EXCERPT = 300  # characters
-_CHUNK_ROWS, _CHUNK_BYTES = 8192, 4 * 2**20
+_CHUNK_ROWS, _CHUNK_BYTES = 2**14, 8 * 2**20
 
 
 def of_batches(

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 _LETTER, _LATIN, _UPPER, _DIGIT = 1, 2, 4, 8
-_LETTERS_END = 0x33480  # no letter is assigned above
+_PLANE_END = 0x10000  # letters beyond the basic plane are so rare that they are not counted
 _TERM_CHARACTERS = 1000  # of each text
 _MOST_TERMS = 50_000  # random letters must not fill the memory
 _NOT_WORDS = r"[^\p{L}\p{M}]+"
@@ -19,7 +19,7 @@ def letters(texts: list[str]) -> dict[str, NDArray[np.float64]]:
     """Shares of each text: letters that are not Latin and capitals (of the letters), digits."""
     counts = np.array([len(text) for text in texts], np.int64)
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "replace"), np.uint32)
-    kinds = _kinds()[np.minimum(codes, _LETTERS_END)]
+    kinds = _kinds()[np.minimum(codes, _PLANE_END)]
     ends = np.cumsum(counts)
 
     def each(kind: int, wanted: int) -> NDArray[np.int64]:
@@ -54,13 +54,15 @@ def terms(texts: pa.StringArray) -> dict[str, int]:
     first = np.diff(pairs, prepend=-1) > 0
     counts = np.bincount(pairs[first] % len(vocabulary))
     named = zip(vocabulary.to_pylist(), counts.tolist(), strict=True)
-    return dict(sorted(named, key=lambda term: (-term[1], term[0]))[:_MOST_TERMS])
+    if len(vocabulary) > _MOST_TERMS:
+        return dict(sorted(named, key=lambda term: (-term[1], term[0]))[:_MOST_TERMS])
+    return dict(named)
 
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
-    kinds = np.zeros(_LETTERS_END + 1, np.uint8)
-    for code in range(_LETTERS_END):
+    kinds = np.zeros(_PLANE_END + 1, np.uint8)
+    for code in range(_PLANE_END):
         match category(chr(code)):
             case "Nd":
                 kinds[code] = _DIGIT

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _READERS = 8  # segments at a time: a small one is mostly waiting for S3
-_SCANNED_ROWS, _READ_ROWS = 2**16, 2**13
+_SCANNED_ROWS, _READ_ROWS = 2**16, 2**14
 _CHOOSING = ("timestamp", "bundle_digest")
 
 
