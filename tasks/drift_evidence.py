@@ -72,7 +72,7 @@ def log_check(
     except MlflowException as error:
         log.warning("MLflow does not get the check %s: %s", check.name, error)
         return ""
-    return f"{mlflow_uri.rstrip('/')}/{path}/artifacts/report.html"
+    return f"{mlflow_uri.rstrip('/')}/{path}/artifacts/report.html?workflowType=machine_learning"
 
 
 @live

@@ -55,9 +55,10 @@ def note(
     tags: Mapping[str, str],
     files: Mapping[str, bytes],
 ) -> str:
-    """A run that is over already, one for each name; the path of its page in MLflow."""
+    """A run that is over already, one for each tag `verdict_uri`; the path of its page."""
     where = _experiment(client, experiment)
-    found = client.search_runs([where], f"tags.`mlflow.runName` = '{name}'", max_results=1)
+    same = f"tags.verdict_uri = '{tags['verdict_uri']}'"
+    found = client.search_runs([where], same, max_results=1)
     run = found[0] if found else client.create_run(where, run_name=name, tags=dict(tags))
     run_id = str(run.info.run_id)
     registry.log_metrics(client, run_id, metrics)

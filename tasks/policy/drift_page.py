@@ -51,7 +51,7 @@ def page(
         f"# {MARKS[verdict.outcome]} {about.classifier}: {verdict.outcome}",
         f"**{_SAID[verdict.outcome]}**",
         _facts(verdict),
-        "\n".join(f"- {reason}" for reason in verdict.reasons),
+        "\n".join(f"- {part}" for reason in verdict.reasons for part in reason.split("; ")),
         _linked(links or {}, kept),
         *pictures,
         *(_signals(verdict) if verdict.signals else ()),
