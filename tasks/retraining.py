@@ -97,7 +97,7 @@ def ask(place: Place, chosen: Classifier, reason: Reason, resume: bool = False) 
     raise Conflict(f"{place.classifier}: lost the race for the retrain {_TRIES} times; start again")
 
 
-@live
+@live(task_run_name="keep the retrain")
 def go_on(asked: Asked, minutes: float) -> None:
     """Trained and judged, the version goes out within `minutes`; Conflict when overtaken."""
     journal, etag = _read(asked.place)
@@ -112,7 +112,7 @@ def go_on(asked: Asked, minutes: float) -> None:
     _write(asked.place, retrains.changed(journal, until=until, machine_hours=hours), etag)
 
 
-@live
+@live(task_run_name="end the retrain")
 def promoted(asked: Asked, served: Served) -> str:
     """The retrain's version serves; what to say of it."""
     journal, _ = _read(asked.place)

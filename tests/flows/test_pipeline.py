@@ -65,7 +65,7 @@ class Steps:
 
 
 @pytest.fixture
-def settings(settings_env, engineless, tmp_path, monkeypatch):
+def settings(settings_env, tmp_path, monkeypatch):
     monkeypatch.setattr(aws, "client", cache(aws.client))  # making one costs more than its calls
     aws.client("s3").create_bucket(Bucket=BUCKET)
     monkeypatch.setenv("PERENNIAL_MODELS_BUCKET", BUCKET)
@@ -77,7 +77,7 @@ def settings(settings_env, engineless, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def steps(settings, monkeypatch):
+def in_prefect(settings, monkeypatch):
     place = targets.place_of(settings, load("news", settings.classifiers_dir), None)
     made = Steps(place)
     made.serve("3")
@@ -86,6 +86,11 @@ def steps(settings, monkeypatch):
     monkeypatch.setattr(module, "address", lambda place: "http://room")
     monkeypatch.setattr(runs, "fate", lambda holder: Fate.ALIVE)
     return made
+
+
+@pytest.fixture
+def steps(in_prefect, engineless):
+    return in_prefect
 
 
 @pytest.fixture
@@ -232,10 +237,13 @@ def test_runs_that_never_come_to_ask_are_told_to_a_person(steps, started, sandbo
     assert "5 runs of pipeline/on-drift ended before they began to retrain" in said
 
 
-def test_prefect_shows_why_a_run_was_not_needed(prefect_server, settings_env):
-    state = pipeline("news", reason=Reason(kind="accuracy"), return_state=True)
+def test_prefect_shows_who_trained_and_why_another_run_was_not_needed(prefect_server, in_prefect):
+    trained = pipeline("news", reason=DRIFT, return_state=True)
+    again = pipeline("news", reason=DRIFT, return_state=True)
 
-    assert (state.is_completed(), state.name) == (True, "NotNeeded")
-    assert state.message == (
-        "not needed: nobody asked for a retrain because of accuracy: there is no such request"
-    )
+    assert trained.name == "Completed"
+    assert in_prefect.names == [
+        *("ingest", "train", "tag_reason", "evaluate", "deploy", "publish_pipeline")
+    ]
+    assert (again.is_completed(), again.name) == (True, "NotNeeded")
+    assert again.message == "not needed: it is about version 3, version 4 serves now"
