@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from numpy.typing import NDArray
 
 from training.formats import Bin, ClassScore, Latency, Paired
 
@@ -16,18 +16,27 @@ def accuracy(truth: Sequence[str], answers: Sequence[str]) -> float:
 
 def macro_f1(truth: Sequence[str], answers: Sequence[str]) -> float:
     """The mean F1 of the classes that are in the truth or among the answers."""
-    return float(f1_score(truth, answers, average="macro", zero_division=0))
+    found = per_class(truth, answers, sorted({*truth, *answers}))
+    return float(np.mean([one.f1 for one in found.values()]))
 
 
 def per_class(
     truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]
 ) -> dict[str, ClassScore]:
-    columns = precision_recall_fscore_support(truth, answers, labels=labels, zero_division=0)
+    """Of each label; what has no rows to be a share of is 0."""
+    counts = _counts(truth, answers, labels)
+    right = counts.diagonal()[:-1]
+    support, given = counts.sum(axis=1)[:-1], counts.sum(axis=0)[:-1]
+    shares = (
+        right / np.maximum(given, 1),
+        right / np.maximum(support, 1),
+        2 * right / np.maximum(given + support, 1),
+    )
     return {
         label: ClassScore(
-            precision=float(precision), recall=float(recall), f1=float(f1), support=int(support)
+            precision=float(precision), recall=float(recall), f1=float(f1), support=int(rows)
         )
-        for label, precision, recall, f1, support in zip(labels, *columns, strict=True)
+        for label, precision, recall, f1, rows in zip(labels, *shares, support, strict=True)
     }
 
 
@@ -35,8 +44,7 @@ def confusion(
     truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]
 ) -> tuple[tuple[int, ...], ...]:
     """Rows: truth, columns: answer, both in the order of the labels."""
-    matrix = confusion_matrix(truth, answers, labels=labels)
-    return tuple(tuple(int(cell) for cell in row) for row in matrix)
+    return tuple(tuple(map(int, row)) for row in _counts(truth, answers, labels)[:-1, :-1])
 
 
 def bins(confidences: Sequence[float], right: Sequence[bool]) -> tuple[Bin, ...]:
@@ -73,3 +81,14 @@ def paired(challenger_right: Sequence[bool], champion_right: Sequence[bool]) -> 
         only_champion=both.count((False, True)),
         both_wrong=both.count((False, False)),
     )
+
+
+def _counts(
+    truth: Sequence[str], answers: Sequence[str], labels: Sequence[str]
+) -> NDArray[np.int64]:
+    """Rows: truth, columns: answer; the last row and column are of what is no label."""
+    number = {label: at for at, label in enumerate(labels)}
+    counts = np.zeros((len(labels) + 1, len(labels) + 1), np.int64)
+    for true, answer in zip(truth, answers, strict=True):
+        counts[number.get(true, -1), number.get(answer, -1)] += 1
+    return counts

@@ -1,10 +1,31 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from training import metrics
 
+LABELS = ("b", "a", "never", "c")
+LABELLED = st.lists(st.tuples(*[st.sampled_from("abc")] * 2), min_size=1, max_size=60)
 ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=200)
+
+
+@given(LABELLED)
+def test_classes_are_counted_as_scikit_learn_counts_them(pairs):
+    truth, answers = zip(*pairs, strict=True)
+
+    found = metrics.per_class(truth, answers, LABELS)
+
+    wanted = precision_recall_fscore_support(truth, answers, labels=LABELS, zero_division=0)
+    seen = [(one.precision, one.recall, one.f1, one.support) for one in found.values()]
+    assert list(found) == list(LABELS)
+    assert seen == [pytest.approx(row) for row in zip(*wanted, strict=True)]
+    assert metrics.confusion(truth, answers, LABELS) == tuple(
+        map(tuple, confusion_matrix(truth, answers, labels=LABELS).tolist())
+    )
+    assert metrics.macro_f1(truth, answers) == pytest.approx(
+        f1_score(truth, answers, average="macro", zero_division=0)
+    )
 
 
 @given(ANSWERS)
