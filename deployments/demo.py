@@ -16,8 +16,10 @@ from pydantic_settings import BaseSettings
 from deployments import apply, callers, drifting, predict, small_files, watch
 from deployments.account import Account
 from tasks.adapters import aws, verdicts
+from tasks.errors import NotFound
 from tasks.policy import samples
 from tasks.records import Release, Verdict
+from tasks.records import endpoint as endpoint_name
 
 TEXTS = {
     "news": (
@@ -96,15 +98,15 @@ def main() -> int:
     """0 when the model is served and answers, and a successor came when the language moved."""
     demo = Demo()
     started = time.monotonic()
-    account = prepare(demo)
-    run = release(demo)
-    if run is None:
-        return 1
+    account, changed = prepare(demo)
+    chain: list[drifting.Link] = []
+    if changed or not has_successor(account, demo.classifier):
+        run = release(demo)
+        if run is None:
+            return 1
+        chain.append(drifting.Link(f"pipeline/{demo.classifier}", "released", watch.page(run)))
     endpoint = ask(demo)
-    chain = [drifting.Link(f"pipeline/{demo.classifier}", "released", watch.page(run))]
-    first = outcome(account, demo.classifier)[0].previous is None
-    # Whoever starts the demo again finds the successor: it does not have to come twice.
-    if demo.drifts and first:
+    if chain and demo.drifts:
         key = callers.of(account).own()
         if not drifting.play(demo.classifier, endpoint, key, chain):
             return 1
@@ -119,13 +121,22 @@ def main() -> int:
     return 0
 
 
-def prepare(demo: Demo) -> Account:
-    """Deploy the classifier files as this machine wants them."""
+def prepare(demo: Demo) -> tuple[Account, bool]:
+    """Deploy the classifier files as this machine wants them; whether the demo's is another now."""
     account = Account(classifiers_dir=(demo.state / "classifiers").resolve())
-    small_files.write(Path("classifiers"), account.classifiers_dir, demo.classifier, demo.changes())
+    folder = account.classifiers_dir
+    changed = small_files.write(Path("classifiers"), folder, demo.classifier, demo.changes())
     if code := apply.apply(account):
         sys.exit(code)
-    return account
+    return account, changed
+
+
+def has_successor(account: Account, classifier: str) -> bool:
+    """Whether the demo came to its end before: it repeats nothing then."""
+    try:
+        return predict.live(account, classifier)[0].previous is not None
+    except NotFound:
+        return False
 
 
 def release(demo: Demo) -> FlowRun | None:
@@ -148,7 +159,8 @@ def ask(demo: Demo) -> str:
     if demo.target != "ec2":
         for text in texts:
             print(f"InvokeEndpoint {json.dumps(text)}\n{predict.ask(demo.classifier, text)}")
-        return f"SageMaker endpoint {Account().stack}-{demo.classifier}"
+        named = endpoint_name(f"{Account().stack}-{demo.classifier}", demo.target)
+        return f"SageMaker endpoint {named}"
     endpoint = predict.url(demo.classifier)
     account = Account()
     key = callers.of(account).own()

@@ -12,7 +12,7 @@ from deployments import callers
 from deployments.account import Account
 from tasks.adapters import aws, journal, stacks
 from tasks.errors import NotFound, ProjectError
-from tasks.records import Release, Served
+from tasks.records import Release, Served, endpoint
 
 
 class Question(BaseSettings):
@@ -47,7 +47,7 @@ def ask(classifier: str, text: str) -> dict[str, Any]:
         answer.raise_for_status()
         return dict(answer.json())
     invoked = aws.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=f"{account.stack}-{classifier}",
+        EndpointName=endpoint(f"{account.stack}-{classifier}", champion.target),
         ContentType="application/json",
         Body=json.dumps({"text": text}),
     )

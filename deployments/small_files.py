@@ -13,15 +13,20 @@ import tomlkit
 from tomlkit.items import Table
 
 
-def write(source: Path, folder: Path, name: str, changes: Mapping[str, Any]) -> None:
-    """Copy the files of `source` to `folder`; in `name` set `changes`, nested as the file is."""
+def write(source: Path, folder: Path, name: str, changes: Mapping[str, Any]) -> bool:
+    """Copy the files of `source` to `folder`; in `name` set `changes`, nested as the file is.
+
+    Whether `name` is now what it was not before.
+    """
+    there = folder / f"{name}.toml"
+    before = there.read_text("utf-8") if there.is_file() else None
     folder.mkdir(parents=True, exist_ok=True)
     for file in source.glob("*.toml"):
         shutil.copyfile(file, folder / file.name)
-    file = folder / f"{name}.toml"
-    document = tomlkit.parse(file.read_text("utf-8"))
+    document = tomlkit.parse(there.read_text("utf-8"))
     _set(document, changes)
-    file.write_text(tomlkit.dumps(document), "utf-8")
+    there.write_text(after := tomlkit.dumps(document), "utf-8")
+    return after != before
 
 
 def _set(table: tomlkit.TOMLDocument | Table, changes: Mapping[str, Any]) -> None:

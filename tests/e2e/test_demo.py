@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -21,7 +22,7 @@ REAL = Path(os.environ.get("PERENNIAL_SHARED_DATA", ROOT.parent / "shared" / "da
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not REAL.is_dir(), reason=f"the real AG News rows are not at {REAL}"),
 ]
 
@@ -66,7 +67,7 @@ def rows(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(state, rows):
-    done = make("demo", f"DATA={rows}", *SETTINGS, state=state, timeout=800)
+    done = make("demo", f"DATA={rows}", *SETTINGS, state=state, timeout=1500)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -99,6 +100,19 @@ def test_the_demo_tells_what_happened(demo):
     assert "PASS: accuracy 0." in demo
     assert "epoch 1/" in demo
     assert demo.count('"prediction"') == 3
+
+
+def test_the_language_moved_and_a_successor_came_by_itself(demo, stack):
+    chain = demo[demo.index("pipeline/news          released") :]
+    before, after = (
+        int(share) for share in re.findall(r"moved texts, (\d+)% answered right", chain)
+    )
+    verdicts = MlflowClient().get_model_version_by_alias("bert-news-classifier", "champion").tags
+
+    assert "DETECTED" in chain
+    assert chain.index("drift-check/news") < chain.index("pipeline/on-drift")
+    assert after > before
+    assert verdicts["retrain_reason"].startswith("drift")
 
 
 def test_the_endpoint_keeps_the_contract_to_the_letter(endpoint):
