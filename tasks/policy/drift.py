@@ -52,12 +52,14 @@ def decide(
     blank = replace(blank, different=len(new), reference_rows=len(old))
     least = policy.minimum_rows
     if len(old) < least:
-        few = f"reference: {len(old)} different texts, at least {least} are needed"
+        few = f"reference: {len(old)} different texts, minimum_rows of [drift] is {least}"
         return replace(blank, reasons=(few,))
     if len(new) < least:
-        few = f"{len(new)} different texts in {len(window)} rows, at least {least} are needed"
+        few = f"{len(new)} different texts in {len(window)} rows, minimum_rows is {least}"
         return replace(blank, outcome=DriftOutcome.NO_DATA, reasons=(few,))
-    found = signals(old, new, seed)
+    if not (found := signals(old, new, seed)):
+        same = "every column holds one value on both sides: nothing can be compared"
+        return replace(blank, reasons=(same,))
     outcome, reason = _outcome(found, policy, about, before)
     drift = replace(
         blank,

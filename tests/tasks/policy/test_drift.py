@@ -97,7 +97,7 @@ def test_too_few_different_texts_are_no_data():
     found = decide(REFERENCE, copies, POLICY, about())
 
     assert found.outcome == DriftOutcome.NO_DATA
-    assert found.reasons == ("40 different texts in 1200 rows, at least 50 are needed",)
+    assert found.reasons == ("40 different texts in 1200 rows, minimum_rows is 50",)
 
 
 def test_a_client_that_repeats_itself_has_not_changed_its_language():
@@ -140,4 +140,19 @@ def test_a_reference_of_a_few_rows_is_a_broken_monitor():
     found = decide(rows(20, 1), rows(300, 2), POLICY, about())
 
     assert found.outcome == DriftOutcome.ERROR
-    assert found.reasons == ("reference: 20 different texts, at least 50 are needed",)
+    assert found.reasons == ("reference: 20 different texts, minimum_rows of [drift] is 50",)
+
+
+def test_columns_that_never_vary_tell_nothing_and_that_is_said():
+    dumb = replace(
+        rows(100, 2),
+        numeric={"characters": np.ones(100)},
+        labels=np.zeros(100, int),
+        probabilities=np.ones((100, 3)),
+        vectors=None,
+    )
+
+    found = decide(dumb, dumb, POLICY, about())
+
+    assert found.outcome == DriftOutcome.ERROR
+    assert "nothing can be compared" in found.reasons[0]
