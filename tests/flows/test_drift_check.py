@@ -9,7 +9,7 @@ from plugins.watched import FOLDER, UNTIL
 from prefect.states import Completed, Failed
 
 from flows.drift_check import drift_check
-from tasks.adapters import checks
+from tasks.adapters import checks, data_capture
 from tasks.drift_response import exit_code
 from tasks.drift_window import Window
 from tasks.errors import MonitorBroken
@@ -211,3 +211,18 @@ def test_scripts_are_told_by_the_exit_code(name, code):
     assert exit_code(Completed(name=name)) == code
     assert exit_code(Failed(name=name)) == 1
     assert exit_code(Completed()) == 1
+
+
+def test_what_sagemaker_captured_is_read_where_our_own_log_has_nothing(watched, monkeypatch):
+    watched.serve(target="sagemaker")
+    folder = f"data-capture-sagemaker/perennial-{watched.environment}-news"
+    watched.capture(folder, 150)
+
+    def unconfigured(_sagemaker, endpoint, default):
+        return f"{default}/{endpoint}"
+
+    monkeypatch.setattr(data_capture, "destination", unconfigured)
+
+    assert check().name == "DETECTED"
+    assert watched.verdict()["rows"] == 150
+    assert "ann@example.com" not in watched.pages[0]

@@ -40,7 +40,7 @@ class Watched:
 
         return aws.client("s3")
 
-    def serve(self, version: str = "7") -> None:
+    def serve(self, version: str = "7", target: str = "ec2") -> None:
         """The journal says that the version is live, its verdict where its evaluation is."""
         from plugins import references
 
@@ -49,7 +49,7 @@ class Watched:
         from tasks.records import Outcome, Served, Verdict
         from training import encoder
 
-        served = Served(version, "s3://models/model.tar.gz", self.digest, "ec2")
+        served = Served(version, "s3://models/model.tar.gz", self.digest, target)
         claim = releases.claimed(None, "news", self.environment, served, "a test")
         key = f"releases/{self.environment}/news/journal.json"
         journal.write(self.s3, self.models, key, releases.committed(claim))
@@ -75,9 +75,7 @@ class Watched:
         seed = next(NUMBERS)
         told: dict[str, Any] = references.answers(rows, seed)
         if drifted:
-            random = np.random.default_rng(seed)
-            words = ("quarterly", "dividend", "yield", "broker", "mail ann@example.com")
-            told["text"] = [" ".join(random.choice(words, 30)) for _ in range(rows)]
+            told["text"] = self._drifted(rows, seed)
             told["label"] = ["Business"] * rows
         at = UNTIL - ago
         told |= {
@@ -97,6 +95,27 @@ class Watched:
         key = f"{capture.prefix('prediction', 'news')}/{hour}/host-{seed}.parquet"
         self.s3.put_object(Bucket=self.data, Key=key, Body=packed.getvalue())
         return key
+
+    def capture(self, folder: str, rows: int) -> None:
+        """Drifted texts as SageMaker's DataCapture leaves them."""
+        lines = []
+        for number, text in enumerate(self._drifted(rows, next(NUMBERS))):
+            answer = {"prediction": "Business", "confidence": 0.9, "model_version": "7"}
+            part = {"observedContentType": "application/json", "encoding": "JSON"}
+            captured = {
+                "endpointInput": {**part, "data": json.dumps({"text": text})},
+                "endpointOutput": {**part, "data": json.dumps(answer)},
+            }
+            at = (UNTIL - timedelta(minutes=30)).isoformat()
+            about = {"eventId": f"event {number}", "inferenceTime": at}
+            lines.append(json.dumps({"captureData": captured, "eventMetadata": about}))
+        key = f"{folder}/v7/2026/11/21/17/30-00-000-ab.jsonl"
+        self.s3.put_object(Bucket=self.data, Key=key, Body="\n".join(lines).encode())
+
+    def _drifted(self, rows: int, seed: int) -> list[str]:
+        random = np.random.default_rng(seed)
+        words = ("quarterly", "dividend", "yield", "broker", "mail ann@example.com")
+        return [" ".join(random.choice(words, 30)) for _ in range(rows)]
 
     def kept(self, prefix: str, bucket: str = "") -> list[str]:
         """Names of the objects below the prefix."""
