@@ -261,6 +261,17 @@ class Course(RuleBasedStateMachine):
         )
         self.row = 0 if resumed else self.row
 
+    @rule(
+        hours=st.sampled_from([2, 30, 50]),
+        kind=st.sampled_from(ASKED_BY_MONITOR),
+        ending=st.sampled_from([Ending.PROMOTED, Ending.REFUSED, Ending.REFUSED]),
+    )
+    def retrain(self, hours, kind, ending):
+        self.now += hours * HOUR
+        self.ask(kind)
+        if self.journal.current:
+            self.end(ending)
+
     @precondition(lambda self: self.journal.current)
     @rule(ending=st.sampled_from([Ending.PROMOTED, Ending.REFUSED, Ending.FAILED]))
     def end(self, ending):
