@@ -179,9 +179,10 @@ def watched(
     def page(markdown: str, **_: Any) -> None:
         made.pages.append(markdown)
 
-    # Evidently takes five seconds to import; tests/tasks/adapters/test_reports.py does that once.
+    # Both take long and have tests of their own: test_reports.py and pictures/test_drift.py.
     made_report = {"report.html": b"<html>", "report.json": b"{}"}
     monkeypatch.setattr(drift_evidence, "make_report", lambda *_: made_report)
+    monkeypatch.setattr(drift_evidence.drawn, "trend", lambda *_: b"a picture")
     monkeypatch.setattr(drift_evidence, "create_markdown_artifact", page)
     monkeypatch.setattr(drift_response, "emit_event", lambda **told: made.events.append(told))
     return made
