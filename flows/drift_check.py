@@ -71,8 +71,9 @@ def _look(
         fingerprint = drift_response.request_retrain(place, chosen, check, verdict)
         drift_response.announce(check, verdict, fingerprint)
         drift_response.tell_drift(place, check, verdict, before)
-    if not fingerprint:  # else the drift asks for a retrain already
-        ask_by_labels(place, chosen, bucket, served, about.until)
+    # One retrain is enough: labels are not asked where the drift asks already.
+    if not fingerprint and not ask_by_labels(place, chosen, bucket, served, about.until):
+        drift_response.request_for_loss(place, chosen, check, verdict)
     drift.record_verdict(check, verdict)
     return verdict
 

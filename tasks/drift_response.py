@@ -29,7 +29,7 @@ EXIT_CODES = {
 
 
 def request_retrain(place: Place, chosen: Classifier, check: Check, verdict: DriftVerdict) -> str:
-    """Ask for a retrain where the verdict advises one; the fingerprint of the request, or empty.
+    """Ask for a retrain where drift advises one; the fingerprint of the request, or empty.
 
     Kept before anybody hears of it: events may be lost, this cannot.
     """
@@ -37,6 +37,23 @@ def request_retrain(place: Place, chosen: Classifier, check: Check, verdict: Dri
         return ""
     evidence = Evidence.of(verdict, f"{check.uri}/verdict.json")
     reason = Reason(kind="drift", evidence=evidence, note=headline(verdict))
+    return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
+
+
+def request_for_loss(place: Place, chosen: Classifier, check: Check, verdict: DriftVerdict) -> str:
+    """The same where labels prove that accuracy was lost though nothing drifted."""
+    if verdict.advice != "retrain" or verdict.accuracy is None:
+        return ""
+    about = verdict.about
+    evidence = Evidence(
+        outcome=DriftOutcome.DETECTED,
+        version=about.version,
+        verdict_uri=f"{check.uri}/verdict.json",
+        score=verdict.accuracy.value,
+        since=about.since,
+        until=about.until,
+    )
+    reason = Reason(kind="accuracy", evidence=evidence, note=headline(verdict))
     return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
 
 
