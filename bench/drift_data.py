@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -66,9 +66,17 @@ class Model:
         return MODELS[self.name]
 
     def features(self, rows: str) -> Features:
-        """Every row of the set that the model did not learn from, with its true label."""
-        answered = self._answered(rows)
-        return features.of_reference(answered.rows, self.encoder, self.trained.labels)
+        """Every row of the set that the model did not learn from.
+
+        With its true label, unless the set has other labels than the model.
+        """
+        found = self._answered(rows).rows
+        strange = set(found["label_true"].to_pylist()) - set(self.trained.labels)
+        if strange:
+            at = found.schema.get_field_index("label_true")
+            found = found.set_column(at, "label_true", found["label"])
+        numbers = features.of_reference(found, self.encoder, self.trained.labels)
+        return replace(numbers, truth=None) if strange else numbers
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -62,7 +62,8 @@ def run(case: Case, data: Path, trials: int, peers: int, seed: int) -> Found:
     pool = model.features(model.trained.rows)
     other = model.features(case.other) if case.other else None
     source = other if other is not None else pool
-    found.truth = float((source.labels == source.truth).mean())
+    if source.truth is not None:
+        found.truth = float((source.labels == source.truth).mean())
     many = min(_REFERENCE_ROWS, int(len(pool) * 0.6))
     while len(found.verdicts) < trials:
         order = chance.permutation(len(pool))
@@ -190,7 +191,7 @@ def main() -> int:
         told, bad = line(case, found)
         missed += bad
         print(told, flush=True)
-        if any(one.accuracy for one in found.verdicts):
+        if found.truth and any(one.accuracy for one in found.verdicts):
             harms.append(harm(case, found))
     print(
         f"\n{'accuracy':<28}{'rows':>6}{'before':>8}{'true':>8}{'estimated':>10}{'error':>7}"

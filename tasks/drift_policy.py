@@ -30,10 +30,10 @@ class Drift(BaseModel, frozen=True, extra="forbid"):
         " chance; 0.3 is what many public projects alert at",
     )
     p: float = Field(
-        0.002, gt=0, le=0.1, description="DETECTED needs a corrected p-value below this"
+        0.005, gt=0, le=0.1, description="DETECTED needs a corrected p-value below this"
     )
     suspected_p: float = Field(
-        0.01, gt=0, le=0.2, description="SUSPECTED: below this; twice in a row is DETECTED"
+        0.02, gt=0, le=0.2, description="SUSPECTED: below this; twice in a row is DETECTED"
     )
     accuracy_drop: float = Field(
         0.03, gt=0, lt=1, description="accuracy that may be lost before drift is said to hurt"
