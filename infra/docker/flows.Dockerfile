@@ -17,7 +17,8 @@ WORKDIR /opt/perennial
 COPY flows flows
 COPY tasks tasks
 COPY deployments deployments
-COPY training/__init__.py training/formats.py training/
+COPY training/__init__.py training/capture.py training/encoder.py training/formats.py \
+    training/redaction.py training/reference.py training/
 COPY classifiers classifiers
 COPY infra/cloudformation infra/cloudformation
 COPY prefect.yaml ./
