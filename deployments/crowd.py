@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Self
@@ -26,15 +27,19 @@ class Told:
 
 
 class Crowd:
-    """`with Crowd(url, key) as crowd:` asks from threads; what was told grows in `told`."""
+    """`with Crowd(url, key) as crowd:` asks from threads; what was told grows in `told`.
 
-    def __init__(self, url: str, key: str) -> None:
+    `texts` do not end, and each is another one: an answer that is known costs the model nothing.
+    """
+
+    def __init__(self, url: str, key: str, texts: Iterable[str] | None = None) -> None:
         self.told: list[Told] = []
+        self._texts = iter(_headlines() if texts is None else texts)
         self._client = httpx.Client(
             base_url=url, headers={"X-API-Key": key}, timeout=_TIMEOUT_S, trust_env=False
         )
         self._stopping = threading.Event()
-        self._numbers = count(1)
+        self._turn = threading.Lock()
         self._threads = [threading.Thread(target=self._ask_on) for _ in range(_CALLERS)]
 
     def __enter__(self) -> Self:
@@ -65,11 +70,15 @@ class Crowd:
 
     def _ask_on(self) -> None:
         while not self._stopping.wait(_PAUSE_S):
-            # Each text another: an answer that is known costs the model nothing.
-            text = f"Stocks rallied {next(self._numbers)} points after the bank kept rates"
+            with self._turn:
+                text = next(self._texts)
             try:
                 answer = self._client.post("/predict", json={"text": text})
                 version, status = answer.headers.get("X-Model-Version", ""), answer.status_code
             except httpx.HTTPError:
                 version, status = "", 0
             self.told.append(Told(time.monotonic(), version, status))
+
+
+def _headlines() -> Iterable[str]:
+    return (f"Stocks rallied {points} points after the bank kept rates" for points in count(1))

@@ -39,7 +39,8 @@ def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
     print(f"\n$ prefect deployment run '{name}'\n", flush=True)
     check = asyncio.run(watch.run_and_print(name, {}, _CHECK_S))
     chain.append(Link(name, said(check), watch.page(check)))
-    with Crowd(endpoint, key):  # a rollout in steps needs callers
+    # A rollout in steps needs callers.
+    with Crowd(endpoint, key, moving.texts(classifier)):
         retrain = asyncio.run(watch.started("pipeline/on-drift", began, _STARTED_S))
         if retrain is None:
             print(f"\nno retrain was started within {_STARTED_S} s: {said(check)}", file=sys.stderr)

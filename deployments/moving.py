@@ -1,5 +1,6 @@
 """Callers whose language has moved: what they ask, and what they call the right answer."""
 
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ def send(url: str, key: str, classifier: str, count: int) -> Sent:
     ):
         right = callers.map(lambda row: _told(client, *row), _rows(asked))
         return Sent(count, sum(right))
+
+
+def texts(classifier: str) -> Iterable[str]:
+    """Such texts without end, others than `send` asks."""
+    asked = SampleSet(classifier, sys.maxsize, _SEED + 1, drifted=True)
+    return (text for text, _ in _rows(asked))
 
 
 def _rows(asked: SampleSet) -> Iterable[tuple[str, str]]:
