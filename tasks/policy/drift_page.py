@@ -1,5 +1,6 @@
 """A drift check as the page that people read in Prefect."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from tasks.drift_records import Accuracy, DriftOutcome, DriftVerdict
@@ -24,6 +25,7 @@ _ADVICE = {
     "ignore": "nothing is to be done",
 }
 _HURTING = {"yes": "yes", "no": "no", "unknown": "cannot be told"}
+_APART = re.compile(r"; (?![^()]*\))")  # not within parentheses
 _QUOTED = 160  # characters of a text
 
 
@@ -51,8 +53,8 @@ def page(
         f"# {MARKS[verdict.outcome]} {about.classifier}: {verdict.outcome}",
         f"**{_SAID[verdict.outcome]}**",
         _facts(verdict),
-        "\n".join(f"- {part}" for reason in verdict.reasons for part in reason.split("; ")),
-        _linked(links or {}, kept),
+        *_why(verdict),
+        *_linked(links or {}, kept),
         *pictures,
         *(_signals(verdict) if verdict.signals else ()),
         *(_classes(verdict) if verdict.classes_moved else ()),
@@ -92,9 +94,15 @@ def _accuracy(found: Accuracy) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f}), {known[found.source]}"
 
 
-def _linked(links: Mapping[str, str], kept: str) -> str:
+def _why(verdict: DriftVerdict) -> list[str]:
+    parts = [part for reason in verdict.reasons for part in _APART.split(reason)]
+    return ["**Why**", "\n".join(f"- {part}" for part in parts)] if parts else []
+
+
+def _linked(links: Mapping[str, str], kept: str) -> list[str]:
     lines = [f"- [{name}]({url})" for name, url in links.items()]
-    return "\n".join([*lines, f"- kept in `{kept}`"] if kept else lines)
+    lines += [f"- kept in `{kept}`"] if kept else []
+    return ["**The whole of it**", "\n".join(lines)] if lines else []
 
 
 def _signals(verdict: DriftVerdict) -> list[str]:

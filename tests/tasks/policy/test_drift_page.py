@@ -22,7 +22,7 @@ DRIFT = DriftVerdict(
     accuracy=Accuracy(0.8, 0.75, 0.85, 400, "feedback"),
     hurting="yes",
     advice="retrain",
-    reasons=("tokens: effect 0.400, chance alone up to 0.090, p 0.0001",),
+    reasons=("tokens: effect 0.400; predicted label: effect 0.350", "accuracy 80% (75%; 400 rows)"),
     new_terms=("dividend",),
     novel=("see `here` [me](http://evil)\n# now " + 200 * "x",),
 )
@@ -46,6 +46,7 @@ def test_the_page_says_what_was_found_why_and_what_to_do():
         "- advice: **retrain**",
         "- [Evidently's report in MLflow](http://mlflow/1)",
         "- kept in `s3://models/drift`",
+        "**Why**\n\n- tokens: effect 0.400\n- predicted label: effect 0.350\n- accuracy 80% (75%;",
         "| tokens | 0.400 | 0.090 | 0.310 | 0.0001 |",
         "| Sci/Tech \\| Web | 25.0% | 60.0% | +35.0 |",
         "`dividend`",
