@@ -36,7 +36,7 @@ class Drift(BaseModel, frozen=True, extra="forbid"):
         0.02, gt=0, le=0.2, description="SUSPECTED: below this; twice in a row is DETECTED"
     )
     accuracy_drop: float = Field(
-        0.03, gt=0, lt=1, description="accuracy that may be lost before drift is said to hurt"
+        0.05, gt=0, lt=1, description="accuracy that may be lost before drift is said to hurt"
     )
     on_drift: OnDrift = Field(
         "when-hurting",
