@@ -8,7 +8,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import FakeEndpointConfig
 
-from infra.sandbox import runtime
+from infra.sandbox import runtime, serverless
 from infra.sandbox.extension import Invalid, extend_sagemaker, sagemaker
 from infra.sandbox.fleets import Fleets
 from infra.sandbox.world import World
@@ -38,6 +38,11 @@ class EndpointActions:
                     "Cannot create already existing endpoint configuration"
                     f' "{held.endpoint_config_arn}".'
                 )
+            serverless.check_config(
+                self._get_param("ProductionVariants"),
+                self._get_param("DataCaptureConfig"),
+                self._get_param("ShadowProductionVariants"),
+            )
             return super().create_endpoint_config()  # type: ignore[misc]
 
     def describe_endpoint_config(self) -> Any:
@@ -66,6 +71,12 @@ class EndpointActions:
             if endpoint.endpoint_status != "InService":
                 raise Invalid(f'Cannot update endpoint "{endpoint.arn}" in status Failed.')
             sagemaker().describe_endpoint_config(config)
+            serverless.check_update(
+                *(
+                    sagemaker().endpoint_configs[one].production_variants
+                    for one in (endpoint.endpoint_config_name, config)
+                )
+            )
             endpoint.endpoint_status = "Updating"
         given = self._get_param("DeploymentConfig")
         if given is None and self._get_param("RetainDeploymentConfig"):
@@ -89,6 +100,8 @@ class EndpointActions:
             if (weight := wanted.get("DesiredWeight")) is not None:
                 variant["CurrentWeight"] = variant["DesiredWeight"] = float(weight)
             if (count := wanted.get("DesiredInstanceCount")) is not None:
+                if "CurrentServerlessConfig" in variant:
+                    raise Invalid(f'The variant "{name}" is serverless and has no instances.')
                 variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(count)
         return ActionResult({"EndpointArn": endpoint.arn})
 

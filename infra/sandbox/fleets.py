@@ -9,6 +9,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.utils import utcnow
 
 from infra.sandbox.extension import sagemaker
+from infra.sandbox.serverless import at_once
 from infra.sandbox.variants import NotHealthy, Server, describe
 from infra.sandbox.world import ACCOUNT, REGION, World
 
@@ -57,7 +58,8 @@ class Fleets:
             container = _container(sagemaker().describe_model(model))
             fleet.variants.append(describe(variant, container, utcnow()))
             kept = old.servers.get(name) if old else None
-            if kept and (kept.model, kept.container) == (model, container):
+            wanted = (model, container, at_once(variant))
+            if kept and (kept.model, kept.container, kept.at_once) == wanted:
                 fleet.servers[name] = kept
                 continue
             fleet.servers[name] = self._server(endpoint.endpoint_name, variant, container)
@@ -139,6 +141,8 @@ class Fleets:
     def resume(self, endpoint: Any) -> None:
         """After a start of the sandbox: serve again what served before."""
         fleet = Fleet(endpoint.endpoint_config_name, endpoint.production_variants, {})
+        config = sagemaker().endpoint_configs[fleet.config]
+        described = {one["VariantName"]: one for one in config.production_variants}
         for variant, kept in endpoint.live.items():
             folder = self._folder(endpoint.endpoint_name) / kept["folder"]
             fleet.servers[variant] = Server(
@@ -148,6 +152,7 @@ class Fleets:
                 kept["model"],
                 kept["container"],
                 folder,
+                at_once=at_once(described[variant]),
             )
         try:
             for server in fleet.servers.values():
@@ -192,6 +197,7 @@ class Fleets:
         server = Server(
             *(self.world, name, variant["VariantName"], variant["ModelName"], container),
             folder=self._folder(name) / stamp,
+            at_once=at_once(variant),
             slow_ms=slow.get("milliseconds", 500) if slow else 0,
         )
         limit = variant.get("ContainerStartupHealthCheckTimeoutInSeconds")

@@ -37,6 +37,17 @@ class Runtime:
             server = self.choose(name, request.headers.get("X-Amzn-SageMaker-Target-Variant"))
         except Refused as refusal:
             return _error(400, "ValidationError", {"Message": str(refusal)})
+        if not server.at_once:
+            return self.pass_on(request, name, server)
+        if not server.slots.acquire(blocking=False):
+            return _error(400, "ThrottlingException", {"message": None})
+        try:
+            return self.pass_on(request, name, server)
+        finally:
+            server.slots.release()
+
+    def pass_on(self, request: Any, name: str, server: Server) -> Answer:
+        """The server's answer, counted."""
         passed = {h: request.headers[h] for h in _PASSED_ON if h in request.headers}
         started = time.perf_counter()
         try:

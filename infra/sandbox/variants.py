@@ -33,8 +33,13 @@ class Server:
     slow_ms: float = 0
     port: int = 0
     ready_s: float = _READY_S
+    at_once: int = 0  # requests that a serverless variant takes; 0: as many as come
     process: Process | None = None
     retired: threading.Event = field(default_factory=threading.Event)
+    slots: threading.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.slots = threading.Semaphore(self.at_once)
 
     def prepare(self) -> None:
         """Unpack the model's archive."""
@@ -114,9 +119,11 @@ class Server:
 def describe(variant: dict[str, Any], container: dict[str, Any], moment: Any) -> dict[str, Any]:
     """The entry of DescribeEndpoint for a variant of an endpoint configuration."""
     image, weight = container.get("Image", ""), variant.get("InitialVariantWeight")
-    count = variant.get("InitialInstanceCount", 1)
+    serverless = variant.get("ServerlessConfig")
+    count = 0 if serverless else variant.get("InitialInstanceCount", 1)
     deployed = {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": moment}
-    return {
+    without = {f"{when}ServerlessConfig": serverless for when in ("Current", "Desired")}
+    return (without if serverless else {}) | {
         "VariantName": variant["VariantName"],
         "DeployedImages": [deployed],
         "CurrentWeight": 1.0 if weight is None else float(weight),
