@@ -15,6 +15,7 @@ from tasks import (
     monitoring,
     observation,
     releases,
+    replay,
     rollout,
     targets,
 )
@@ -115,6 +116,7 @@ def _go_live(going: _Going, told: dict[str, str]) -> Release:
             going.settings.mlflow_tracking_uri,
             going.chosen.serving.smoke_p50_ms,
         )
+        release = _replay(going, release, told)
         release = releases.renew_release(place, release, approvals.minutes(going.settings))
         told["let out"] = approvals.ask(going.settings, wanted, told["allowed"])
         release = releases.commit_release(place, _move_callers(going, release, told))
@@ -122,10 +124,25 @@ def _go_live(going: _Going, told: dict[str, str]) -> Release:
     return release
 
 
+def _replay(going: _Going, release: Release, told: dict[str, str]) -> Release:
+    """Where callers move all at once, what they asked before is asked again beforehand."""
+    place, chosen, plan = going.place, going.chosen, going.plan
+    if place.target in targets.UNDIVIDED and release.champion and plan.strategy != "all-at-once":
+        latency, least = (
+            chosen.alarms.serverless_latency_ms,
+            chosen.serving.serverless_min_agreement,
+        )
+        release, told["replayed"] = replay.replay(
+            place, release, going.wanted, plan, going.golden, latency, least
+        )
+    return release
+
+
 def _move_callers(going: _Going, release: Release, told: dict[str, str]) -> Release:
     """Step by step, each judged before the next; at once where nothing served before."""
     place, wanted, golden = going.place, going.wanted, going.golden
     beside = release.champion is not None and release.champion.target == place.target
+    beside = beside and place.target not in targets.UNDIVIDED
     plan, looks = going.plan if beside else AT_ONCE, _NO_LOOKS
     release = releases.begin_switch(place, release)
     observation.let_minute_end(plan)

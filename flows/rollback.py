@@ -91,7 +91,8 @@ def _go_back(
         warm = not begun(past, wanted) and rollout.is_warm(place, wanted, release.op_id)
         if not warm:
             told["prepared"] = rollout.prepare_place(place, wanted, release.op_id)
-        told["started"] = rollout.stage(place, wanted, release.op_id)
+        if not (warm and place.target in targets.UNDIVIDED):
+            told["started"] = rollout.stage(place, wanted, release.op_id)
         if not warm:
             golden = rollout.golden_texts(place, data_bucket, bundle.snapshot_sha256)
             op_id, labels = release.op_id, bundle.labels

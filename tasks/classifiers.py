@@ -22,7 +22,7 @@ from tasks.search import Tuning
 from tasks.strategy import Rollout
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Target = Literal["ec2", "sagemaker"]
+Target = Literal["ec2", "sagemaker", "serverless"]
 
 
 class _Section(BaseModel):
@@ -173,6 +173,15 @@ class Serving(_Section):
     max_chars: int = Field(20_000, ge=1, le=1_000_000)
     smoke_p50_ms: float = Field(
         2000, gt=0, le=60_000, description="slower lone requests do not pass the smoke test"
+    )
+    serverless_memory_mb: Literal[1024, 2048, 3072, 4096, 5120, 6144] = 2048
+    serverless_max_concurrency: int = Field(
+        1, ge=1, le=200, description="requests at a time; one more is told ThrottlingException"
+    )
+    serverless_min_agreement: Share = Field(
+        0.5,
+        description="of the answers to replayed requests that must be the champion's; low, as a"
+        " version trained on what callers send now differs where the champion is wrong",
     )
 
 

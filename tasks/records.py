@@ -20,6 +20,11 @@ def notify_secret(project: str, environment: str) -> str:
     return f"{project}-{environment}/notify-urls"
 
 
+def endpoint(prefix: str, target: str) -> str:
+    """What callers ask; AWS makes no serverless endpoint out of a real-time one."""
+    return f"{prefix}-serverless" if target == "serverless" else prefix
+
+
 class Outcome(StrEnum):
     """What a gate says. Only PASS moves traffic."""
 
@@ -156,11 +161,19 @@ class Place:
     capture_percent: float = 100
     capture_text: str = "mask"
     capture_seconds: float = 30
+    memory_mb: int = 2048  # of a serverless endpoint, as is how many requests it takes at a time
+    max_concurrency: int = 1
+    beside: bool = False  # the endpoint that a new version is tried on, not the callers'
 
     @property
     def prefix(self) -> str:
         """First part of every AWS name of this place."""
         return f"{self.project}-{self.environment}-{self.classifier}"
+
+    @property
+    def endpoint(self) -> str:
+        """The SageMaker endpoint: the callers', or the one beside it."""
+        return f"{endpoint(self.prefix, self.target)}{'-next' if self.beside else ''}"
 
     @property
     def keys_secret(self) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self
 
-from tasks.adapters import endpoints, fleet
+from tasks.adapters import endpoints, fleet, serverless
 from tasks.classifiers import Classifier
 from tasks.records import Answer, Arm, Place, Served, Usage
 from tasks.settings import Settings
@@ -97,7 +97,9 @@ class Target(Protocol):
     def address(self, client: Clients, place: Place) -> str: ...
 
 
-TARGETS: dict[str, Target] = {"ec2": fleet, "sagemaker": endpoints}
+TARGETS: dict[str, Target] = {"ec2": fleet, "sagemaker": endpoints, "serverless": serverless}
+# Their callers move all at once, and a version that nobody asks takes nothing: it need not run.
+UNDIVIDED = frozenset({"serverless"})
 
 
 def place_of(settings: Settings, chosen: Classifier, target: str | None) -> Place:
@@ -121,6 +123,8 @@ def place_of(settings: Settings, chosen: Classifier, target: str | None) -> Plac
         capture_percent=chosen.capture.percent,
         capture_text=chosen.capture.text,
         capture_seconds=chosen.capture.seconds,
+        memory_mb=chosen.serving.serverless_memory_mb,
+        max_concurrency=chosen.serving.serverless_max_concurrency,
     )
 
 

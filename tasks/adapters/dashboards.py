@@ -52,4 +52,7 @@ def _balanced(client: Clients, place: Place) -> dict[str, str]:
 def _invoked(client: Clients, place: Place) -> dict[str, str]:
     """The variant with the most callers."""
     weights = updates.weights(updates.there(client("sagemaker"), place))
-    return {"EndpointName": place.prefix, "VariantName": max(weights, key=lambda one: weights[one])}
+    return {
+        "EndpointName": place.endpoint,
+        "VariantName": max(weights, key=lambda one: weights[one]),
+    }

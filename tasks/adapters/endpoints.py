@@ -1,17 +1,15 @@
 """SageMaker as a place to serve: one endpoint; the new version is a variant beside the old one."""
 
-import json
-import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, partial
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as Unconnected
+from botocore.exceptions import HTTPClientError
 
-from tasks.adapters import probes, scaling, updates, variants
+from tasks.adapters import invocations, probes, scaling, updates, variants
 from tasks.adapters import traffic as counted
+from tasks.adapters.invocations import Session
 from tasks.errors import OldSideDown
 from tasks.records import Answer, Arm, Place, Served
 
@@ -19,12 +17,6 @@ Clients = Callable[[str], Any]
 Side = Literal["new", "old"]
 
 _STEADY_S = 120
-# No header of ours gets through to the container but this one: see probes.
-_MARKED = "X-Probe=rollout"
-# What the endpoint says about itself; everything else is an error of ours or of AWS.
-_ANSWERS = frozenset(
-    {"ModelError", "ValidationError", "ServiceUnavailable", "ModelNotReadyException"}
-)
 
 
 def prepare(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -55,7 +47,9 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
         config = variants.ensure_config(sagemaker, place, [*olds, beside])
         updates.update(sagemaker, place, config, new)
     updates.arrived(sagemaker, place, config)
-    probes.steady(lambda: _invoke(client, place, probes.HELLO, new), wanted, _STEADY_S, times=3)
+    probes.steady(
+        lambda: invocations.invoke(client, place, probes.HELLO, new), wanted, _STEADY_S, times=3
+    )
     return f"variant {new} of config {config}"
 
 
@@ -72,33 +66,11 @@ def ask_side(
     return session(client, place, wanted, op_id, side).ask(payload)
 
 
-def session(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> "Session":
+def session(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> Session:
     """One variant alone, for many requests."""
     if side == "new":
         return Session(client, place, variants.name(wanted))
     return Session(client, place, _old(updates.seen(client("sagemaker"), place), wanted))
-
-
-class Session:
-    """Clients are made and the variant is looked up once, or every request would take six calls."""
-
-    def __init__(self, client: Clients, place: Place, variant: str | None) -> None:
-        self._client, self._place, self._variant = cache(client), place, variant
-        self._identity = cache(partial(updates.identity, self._client("sagemaker"), place))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def ask(self, payload: dict[str, str]) -> Answer:
-        if self._variant is None:
-            return Answer(0, f"{self._place.prefix} has no older variant", "", "")
-        return _invoke(self._client, self._place, payload, self._variant, self._identity)
-
-    def usage(self) -> None:
-        """CloudWatch knows, minutes later: no use before callers come."""
 
 
 def healthy(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> bool:
@@ -132,7 +104,7 @@ def traffic(
     if old := _old(updates.there(sagemaker, place), wanted):
         names[updates.identity(sagemaker, place, old)[0]] = old
     sides = [
-        (version, {"EndpointName": place.prefix, "VariantName": name})
+        (version, {"EndpointName": place.endpoint, "VariantName": name})
         for version, name in names.items()
     ]
     found = counted.arms(client("cloudwatch"), counted.VARIANT, sides, since, until, slow_s)
@@ -153,12 +125,12 @@ def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]
     """What answers callers is the version and the bundle asked for."""
     probes.steady(lambda: ask(client, place, payload), wanted, _STEADY_S)
     config = updates.there(client("sagemaker"), place)["EndpointConfigName"]
-    return f"{place.prefix} answers as version {wanted.version} from config {config}"
+    return f"{place.endpoint} answers as version {wanted.version} from config {config}"
 
 
 def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
     """Ask as callers do; status 0 when there is no endpoint."""
-    return _invoke(client, place, payload)
+    return invocations.invoke(client, place, payload)
 
 
 def look(client: Clients, place: Place, timeout_s: float) -> Answer:
@@ -169,7 +141,7 @@ def look(client: Clients, place: Place, timeout_s: float) -> Answer:
     seen = updates.seen(client("sagemaker"), place)
     if seen is not None and seen["EndpointStatus"] in updates.BROKEN:
         told = seen.get("FailureReason") or "no reason given"
-        return Answer(503, f"endpoint {place.prefix} is {seen['EndpointStatus']}: {told}", "", "")
+        return Answer(503, f"endpoint {place.endpoint} is {seen['EndpointStatus']}: {told}", "", "")
     try:
         return ask(client, place, probes.HELLO)
     except (HTTPClientError, Unconnected) as error:
@@ -198,8 +170,8 @@ def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     ):
         told = updates.shift(sagemaker, place, seen, {new: 100, old: 0})
         raise OldSideDown(
-            f"variant {old} of {place.prefix} does not answer, so callers are not sent back to "
-            f"it: {told}; its logs are in CloudWatch Logs /aws/sagemaker/Endpoints/{place.prefix}"
+            f"variant {old} of {place.endpoint} does not answer, so callers are not sent back to "
+            f"it: {told}; its logs are in CloudWatch Logs /aws/sagemaker/Endpoints/{place.endpoint}"
         )
     return updates.shift(sagemaker, place, seen, {old: 100, new: 0})
 
@@ -211,18 +183,18 @@ def retire(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     new = variants.name(wanted)
     olds = sorted(set(updates.weights(seen)) - {new})
     for old in olds:
-        scaling.remove(autoscaling, place.prefix, old)
+        scaling.remove(autoscaling, place.endpoint, old)
     if olds:
         config = variants.ensure_config(sagemaker, place, [variants.spec(place, wanted, 1)])
         updates.update(sagemaker, place, config, new)
         updates.arrived(sagemaker, place, config)
-    scaling.ensure(autoscaling, place.prefix, new)
+    scaling.ensure(autoscaling, place.endpoint, new)
     return f"retired {', '.join(olds) or 'nothing'}; {new} scales from 1 to 5 instances"
 
 
 def address(client: Clients, place: Place) -> str:
     """What callers name in InvokeEndpoint."""
-    return f"sagemaker://{place.prefix}"
+    return f"sagemaker://{place.endpoint}"
 
 
 def _old(seen: Any | None, wanted: Served) -> str | None:
@@ -238,44 +210,8 @@ def _answers(
     """Whether the variant is there and answers, and as `wanted` where that is given."""
     if updates.instances(seen).get(name, 0) < 1:
         return False
-    answer = _invoke(client, place, probes.HELLO, name)
+    answer = invocations.invoke(client, place, probes.HELLO, name)
     told = (answer.version, answer.digest)
     return answer.status == 200 and (
         wanted is None or told == (wanted.version, wanted.bundle_digest)
     )
-
-
-def _invoke(
-    client: Clients,
-    place: Place,
-    payload: dict[str, str],
-    variant: str = "",
-    identity: Callable[[str], tuple[str, str]] | None = None,
-) -> Answer:
-    """The container's headers do not come through, so who answered is told by AWS and the body."""
-    target = {"TargetVariant": variant} if variant else {}
-    runtime = client("sagemaker-runtime")
-    began = time.perf_counter()
-    try:
-        found = runtime.invoke_endpoint(
-            EndpointName=place.prefix,
-            ContentType="application/json",
-            Accept="application/json",
-            Body=json.dumps(payload).encode(),
-            CustomAttributes=_MARKED,
-            **target,
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _ANSWERS:
-            raise
-        status = int(str(error.response.get("OriginalStatusCode", 0)))
-        return Answer(status, error.response["Error"]["Message"], "", "")
-    body = found["Body"].read().decode()
-    seconds = time.perf_counter() - began
-    variant = found.get("InvokedProductionVariant", "")
-    identify = identity or partial(updates.identity, client("sagemaker"), place)
-    version, digest = identify(variant)
-    said = json.loads(body)
-    if "text" in payload and said.get("model_version") != version:
-        version = f"{said.get('model_version')} as {variant}"
-    return Answer(200, body, version, digest, seconds)

@@ -16,7 +16,7 @@ _SETTLED = BROKEN | {"InService"}
 def seen(sagemaker: Any, place: Place) -> Any | None:
     """The endpoint as AWS describes it, None when there is none."""
     try:
-        return sagemaker.describe_endpoint(EndpointName=place.prefix)
+        return sagemaker.describe_endpoint(EndpointName=place.endpoint)
     except ClientError as error:
         if not variants.absent(error):
             raise
@@ -25,7 +25,7 @@ def seen(sagemaker: Any, place: Place) -> Any | None:
 
 def there(sagemaker: Any, place: Place) -> Any:
     if (found := settled(sagemaker, place)) is None:
-        raise NotFound(f"there is no endpoint {place.prefix}; run deploy for {place.classifier}")
+        raise NotFound(f"there is no endpoint {place.endpoint}; run deploy for {place.classifier}")
     return found
 
 
@@ -39,7 +39,7 @@ def settled(sagemaker: Any, place: Place) -> Any | None:
         return True if found is None or found["EndpointStatus"] in _SETTLED else None
 
     def told() -> str:
-        return f"endpoint {place.prefix} is still {found and found['EndpointStatus']}"
+        return f"endpoint {place.endpoint} is still {found and found['EndpointStatus']}"
 
     try:
         waits.until(look, _UPDATE_S, told)
@@ -52,39 +52,46 @@ def check(place: Place, endpoint: Any, what: str = "") -> None:
     """DeployFailed unless the endpoint can be changed: what it serves is left as it is."""
     if endpoint["EndpointStatus"] != "InService":
         raise DeployFailed(
-            f"endpoint {place.prefix} is {endpoint['EndpointStatus']}{what}: "
+            f"endpoint {place.endpoint} is {endpoint['EndpointStatus']}{what}: "
             f"{endpoint.get('FailureReason') or 'no reason given'}; {_next_step(place)}"
         )
 
 
 def create(sagemaker: Any, place: Place, config: str, op_id: str) -> None:
     """Ask for the endpoint; `arrived` tells whether it came."""
-    tags = {**place.tags, "Operation": op_id}
+    marked = variants.tag_list({**place.tags, "Operation": op_id})
     try:
         sagemaker.create_endpoint(
-            EndpointName=place.prefix, EndpointConfigName=config, Tags=variants.tag_list(tags)
+            EndpointName=place.endpoint, EndpointConfigName=config, Tags=marked
         )
     except ClientError as error:
         if not variants.exists(error):
             raise
 
 
-def update(sagemaker: Any, place: Place, config: str, watched: str) -> None:
-    """Blue/green: the old fleet stays for a moment, an alarm on the watched variant rolls back."""
-    policy = {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
-            "TerminationWaitInSeconds": 5,
-            "MaximumExecutionTimeoutInSeconds": 1800,
+def update(sagemaker: Any, place: Place, config: str, watched: str = "") -> None:
+    """Blue/green: the old fleet stays for a moment, an alarm on the watched variant rolls back.
+
+    Without a watched variant only AWS's own health check stands between the two.
+    """
+    guarded = {
+        "RetainAllVariantProperties": True,  # autoscaled counts stay
+        "DeploymentConfig": {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+                "TerminationWaitInSeconds": 5,
+                "MaximumExecutionTimeoutInSeconds": 1800,
+            },
+            "AutoRollbackConfiguration": {
+                "Alarms": [{"AlarmName": variants.alarm(place, watched)}]
+            },
         },
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": variants.alarm(place, watched)}]},
     }
     try:
         sagemaker.update_endpoint(
-            EndpointName=place.prefix,
+            EndpointName=place.endpoint,
             EndpointConfigName=config,
-            RetainAllVariantProperties=True,  # autoscaled counts stay
-            DeploymentConfig=policy,
+            **(guarded if watched else {}),
         )
     except ClientError as error:
         _unless_under_way(sagemaker, place, error)
@@ -96,7 +103,7 @@ def arrived(sagemaker: Any, place: Place, config: str) -> None:
     check(place, found, f" on its way to {config}")
     if found["EndpointConfigName"] != config:
         raise DeployFailed(
-            f"endpoint {place.prefix} is InService, but AWS rolled it back: it serves config "
+            f"endpoint {place.endpoint} is InService, but AWS rolled it back: it serves config "
             f"{found['EndpointConfigName']}, asked for was {config}: "
             f"{found.get('FailureReason') or 'no reason given'}"
         )
@@ -131,7 +138,7 @@ def shift(sagemaker: Any, place: Place, endpoint: Any, percents: dict[str, int])
         endpoint = _change(sagemaker, place, asked)
     if not _arrived(endpoint) or _shares(endpoint) != wanted:
         raise DeployFailed(
-            f"endpoint {place.prefix} is {endpoint['EndpointStatus']} with "
+            f"endpoint {place.endpoint} is {endpoint['EndpointStatus']} with "
             f"{_told(_shares(endpoint))}, asked for was {_told(wanted)}: "
             f"{endpoint.get('FailureReason') or 'no reason given'}"
         )
@@ -145,7 +152,7 @@ def grow(sagemaker: Any, place: Place, endpoint: Any, variant: str, count: int) 
         endpoint = _change(sagemaker, place, asked)
     if (now := instances(endpoint)[variant]) < count:
         raise DeployFailed(
-            f"variant {variant} of {place.prefix} has {now} instances, asked for were {count}: "
+            f"variant {variant} of {place.endpoint} has {now} instances, asked for were {count}: "
             f"{endpoint.get('FailureReason') or 'no reason given'}"
         )
     return f"{variant} has {now} instances"
@@ -153,27 +160,32 @@ def grow(sagemaker: Any, place: Place, endpoint: Any, variant: str, count: int) 
 
 def identity(sagemaker: Any, place: Place, variant: str) -> tuple[str, str]:
     """Version and bundle digest of the model behind a variant, as SageMaker started it."""
-    endpoint = sagemaker.describe_endpoint(EndpointName=place.prefix)
+    endpoint = sagemaker.describe_endpoint(EndpointName=place.endpoint)
     return variants.identity(sagemaker, endpoint["EndpointConfigName"], variant)
 
 
 def made_by(sagemaker: Any, endpoint: Any, op_id: str) -> bool:
     """Whether this operation created the endpoint."""
-    tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
-    return {"Key": "Operation", "Value": op_id} in tags
+    return tags(sagemaker, endpoint).get("Operation") == op_id
+
+
+def tags(sagemaker: Any, endpoint: Any) -> dict[str, str]:
+    """The endpoint's tags."""
+    found = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
+    return {one["Key"]: one["Value"] for one in found}
 
 
 def delete(sagemaker: Any, place: Place) -> None:
     """Delete an endpoint that serves nobody, and wait until it is gone."""
     try:
-        sagemaker.delete_endpoint(EndpointName=place.prefix)
+        sagemaker.delete_endpoint(EndpointName=place.endpoint)
     except ClientError as error:
         if not variants.absent(error):
             raise
     waits.until(
         lambda: True if seen(sagemaker, place) is None else None,
         _UPDATE_S,
-        lambda: f"endpoint {place.prefix} is still being deleted",
+        lambda: f"endpoint {place.endpoint} is still being deleted",
     )
 
 
@@ -181,7 +193,7 @@ def _change(sagemaker: Any, place: Place, asked: list[dict[str, Any]]) -> Any:
     """Ask for weights or counts; the endpoint once it has settled."""
     try:
         sagemaker.update_endpoint_weights_and_capacities(
-            EndpointName=place.prefix, DesiredWeightsAndCapacities=asked
+            EndpointName=place.endpoint, DesiredWeightsAndCapacities=asked
         )
     except ClientError as error:
         _unless_under_way(sagemaker, place, error)
@@ -213,8 +225,8 @@ def _unless_under_way(sagemaker: Any, place: Place, error: ClientError) -> None:
 def _next_step(place: Place) -> str:
     return (
         "its logs are in CloudWatch Logs "
-        f"/aws/sagemaker/Endpoints/{place.prefix}; see what it serves with `aws sagemaker "
-        f"describe-endpoint --endpoint-name {place.prefix}`, then start deploy again"
+        f"/aws/sagemaker/Endpoints/{place.endpoint}; see what it serves with `aws sagemaker "
+        f"describe-endpoint --endpoint-name {place.endpoint}`, then start deploy again"
     )
 
 

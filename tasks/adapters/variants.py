@@ -50,6 +50,19 @@ def spec(place: Place, wanted: Served, weight: float, instances: int = 1) -> dic
     }
 
 
+def serverless_spec(place: Place, wanted: Served) -> dict[str, Any]:
+    """The same without instances: AWS starts it when it is asked, and takes memory and slots."""
+    return {
+        "VariantName": name(wanted),
+        "ModelName": model_name(place, wanted),
+        "ServerlessConfig": {
+            "MemorySizeInMB": place.memory_mb,
+            "MaxConcurrency": place.max_concurrency,
+        },
+        "InitialVariantWeight": 1.0,
+    }
+
+
 def specs(sagemaker: Any, config: str, kept: set[str]) -> list[dict[str, Any]]:
     """Those variants of a config, at full weight."""
     found = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
@@ -61,9 +74,18 @@ def specs(sagemaker: Any, config: str, kept: set[str]) -> list[dict[str, Any]]:
     ]
 
 
+def config_name(place: Place, wanted: list[dict[str, Any]]) -> str:
+    return _named(place, "config", wanted)
+
+
+def known(sagemaker: Any, config: str) -> bool:
+    """Whether there is a config of this name; AWS keeps it and its models until told otherwise."""
+    return _described(sagemaker.describe_endpoint_config, EndpointConfigName=config) is not None
+
+
 def ensure_config(sagemaker: Any, place: Place, wanted: list[dict[str, Any]]) -> str:
     """The endpoint config of exactly these variants. Configs are never changed or deleted here."""
-    config = _named(place, "config", wanted)
+    config = config_name(place, wanted)
     if _described(sagemaker.describe_endpoint_config, EndpointConfigName=config) is None:
         try:
             sagemaker.create_endpoint_config(
@@ -107,15 +129,22 @@ def ensure_alarm(cloudwatch: Any, place: Place, variant: str) -> str:
 
 
 def identity(sagemaker: Any, config: str, variant: str) -> tuple[str, str]:
-    """Version and bundle digest of the variant's model, as SageMaker started it."""
-    model = _variant(sagemaker, config, variant)["ModelName"]
+    """Version and bundle digest of the variant's model, as SageMaker started it.
+
+    Empty when the config has no such variant: an endpoint on its way to another one tells the old.
+    """
+    if (found := _variant(sagemaker, config, variant)) is None:
+        return "", ""
+    model = found["ModelName"]
     environment = sagemaker.describe_model(ModelName=model)["PrimaryContainer"]["Environment"]
     return environment["MODEL_VERSION"], environment["BUNDLE_DIGEST"]
 
 
 def instances(sagemaker: Any, config: str, variant: str) -> int:
     """How many instances the variant began with."""
-    return int(_variant(sagemaker, config, variant)["InitialInstanceCount"])
+    found = _variant(sagemaker, config, variant)
+    assert found is not None  # it is asked of a variant that serves
+    return int(found["InitialInstanceCount"])
 
 
 def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -136,9 +165,9 @@ def absent(error: ClientError) -> bool:
     )
 
 
-def _variant(sagemaker: Any, config: str, variant: str) -> Any:
+def _variant(sagemaker: Any, config: str, variant: str) -> Any | None:
     found = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    return next(one for one in found if one["VariantName"] == variant)
+    return next((one for one in found if one["VariantName"] == variant), None)
 
 
 def _container(place: Place, wanted: Served) -> dict[str, Any]:

@@ -139,6 +139,18 @@ def judge_answers(answers: Iterable[tuple[str, str, str]], limits: Limits) -> Fi
     return Finding(Outcome.PASS, (f"{seen}: not shown worse",), numbers)
 
 
+def judge_share(name: str, hits: int, of: int, limit: float, limits: Limits) -> Finding:
+    """Whether a share of what was counted is over its limit; FAIL only beyond doubt."""
+    outcome, reason = _Measure(name, (hits, of), None, limit, limits).judged()
+    return Finding(outcome, (reason,), {name: hits / max(of, 1)})
+
+
+def together(*findings: Finding) -> Finding:
+    """The gravest of them with its reasons, and all numbers."""
+    judged = [(one.outcome, reason) for one in findings for reason in one.reasons]
+    return _concluded(judged, {name: n for one in findings for name, n in one.numbers.items()})
+
+
 def _measures(new: Arm, old: Arm | None, limits: Limits) -> tuple[_Measure, _Measure]:
     errors = (old.errors, old.requests) if old else None
     slow = (old.slow, old.requests) if old else None

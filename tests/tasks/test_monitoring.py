@@ -156,7 +156,7 @@ def test_alarms_of_an_endpoint_watch_the_variant_that_serves(invoked, news, targ
     told = [one["MetricStat"]["Metric"] for one in measured(alarms["endpoint-no-requests"])]
     counted = next(one for one in told if one["MetricName"] == "Invocations")
     assert {one["Name"]: one["Value"] for one in counted["Dimensions"]} == {
-        "EndpointName": place.prefix,
+        "EndpointName": place.endpoint,
         "VariantName": "v2",
     }
     searched = json.dumps(dashboard_of(place))
