@@ -34,16 +34,19 @@ class Shelf:
         outcome: str = "PASS",
         archive: bytes | None = None,
         engine: str = "torch",
+        spread: float = 0.5,
     ) -> str:
         """Upload, register and judge a version; another seed is another model.
+
+        The same seed with nearly the same spread is another bundle of nearly the same answers.
 
         One that is really served is better openvino-int8: its servers start without torch.
         """
         from tasks.adapters import aws, registry, verdicts
         from tasks.records import ModelVersion, Outcome, Verdict
 
-        job = f"{self.environment}-job-{seed}"
-        tar = self.make_tar(seed=seed, engine=engine)
+        job = f"{self.environment}-job-{seed}-{spread}"
+        tar = self.make_tar(seed=seed, engine=engine, spread=spread)
         digest = self.digest(tar)
         key = f"training/{job}/output/model.tar.gz"
         s3 = aws.client("s3")
