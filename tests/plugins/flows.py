@@ -1,23 +1,47 @@
 """What tests of flows share: one Prefect server for all of them, an environment in the sandbox."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plugins.once import alone, shared
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BUCKETS = ("perennial-data-test", "perennial-models-test", "perennial-logs-test")
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A real Prefect server with an empty database, for the whole test session."""
-    # Imported late: most tests that load this plugin never need Prefect.
-    from prefect.testing.utilities import prefect_test_harness
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A real Prefect server with an empty database, for the whole test session.
 
-    with prefect_test_harness(server_startup_timeout=180):
+    The first one of a run migrates its database, half of its start; the others begin with a copy.
+    """
+    # Imported late: most tests that load this plugin never need Prefect.
+    from prefect.testing import utilities
+
+    folder = shared(tmp_path_factory)
+    template, own = folder / "prefect.db", tmp_path_factory.mktemp("prefect") / "prefect-test.db"
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(own.parent))
+        with alone(folder, "prefect"):
+            first = not template.exists()
+            if not first:
+                shutil.copy(template, own)
+            stack.enter_context(utilities.prefect_test_harness(server_startup_timeout=180))
+            if first:
+                _copy_database(own, template)
         yield
+
+
+def _copy_database(live: Path, template: Path) -> None:
+    new = template.with_suffix(".new")
+    with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(new)) as copy:
+        source.backup(copy)
+    new.rename(template)
 
 
 @pytest.fixture
