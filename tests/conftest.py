@@ -19,5 +19,6 @@ pytest_plugins = [
     "plugins.sandbox",
     "plugins.sudden_death",
     "plugins.tiny_training",
+    "plugins.warm_jobs",
     "plugins.watched",
 ]

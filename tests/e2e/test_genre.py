@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from plugins.tiny_training import put_base
 
 from flows.evaluate import evaluate
 from flows.ingest import ingest
@@ -22,7 +23,6 @@ ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("PERENNIAL_SHARED_DATA", ROOT.parent / "shared" / "data")) / "genre"
 MODEL = "bert-genre-classifier"
 TEST_ROWS = 300
-OPTIONS = TrainingOptions(base_model="offline", epochs=1, max_length=24, batch_size=32)
 
 pytestmark = [
     pytest.mark.e2e,
@@ -41,13 +41,15 @@ def plots(tmp_path):
 
 
 def test_few_film_plots_are_trained_and_judged_but_not_good_enough(
-    prefect_server, settings_env, mlflow_server, plots, monkeypatch, caplog
+    prefect_server, settings_env, mlflow_server, warm_jobs, tiny_base, plots, monkeypatch, caplog
 ):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    base = put_base(aws.client("s3"), tiny_base)
+    options = TrainingOptions(base_model=base, epochs=1, max_length=24, batch_size=32)
 
     with caplog.at_level("INFO", logger="tasks"):
         snapshot = ingest("genre", source=str(plots), sample_size=400)
-        version = train("genre", options=OPTIONS)
+        version = train("genre", options=options)
         with pytest.raises(GateFailed) as refused:
             evaluate("genre")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from plugins.jobs import FOREIGN
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["training.train"])
+_CONTEXT.set_forkserver_preload(["training.train", "transformers.models.bert.modeling_bert"])
 
 
 class Fork:

@@ -1,8 +1,11 @@
 """Holding a training job still, so that what else happens meanwhile is no matter of luck."""
 
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
+from plugins.warm_server import PID
 
 
 class Gate(logging.Handler):
@@ -11,7 +14,7 @@ class Gate(logging.Handler):
     def __init__(self, name: str, words: str) -> None:
         super().__init__()
         self.words = words
-        self.held = [one for one in psutil.process_iter() if _job_of(one) == name]
+        self.held = list(_processes_of(name))
         for process in self.held:
             process.suspend()
 
@@ -24,8 +27,13 @@ class Gate(logging.Handler):
             self.held.pop().resume()
 
 
-def _job_of(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get("TRAINING_JOB_NAME")
-    except (psutil.Error, OSError):
-        return None
+def _processes_of(name: str) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if environment.get("TRAINING_JOB_NAME") == name:
+            yield process
+            if (forked := Path(environment["SAGEMAKER_BASE_DIR"], PID)).exists():
+                yield psutil.Process(int(forked.read_text()))

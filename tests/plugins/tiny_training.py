@@ -88,6 +88,13 @@ def write_snapshot(client: Any, folder: Path, flipped: float = 0) -> Any:
     return snapshots.write(client, DATA, manifest, folder)
 
 
+def put_base(client: Any, folder: Path) -> str:
+    """The base model in S3; its URI."""
+    for file in folder.iterdir():
+        client.upload_file(str(file), MODELS, f"base/tiny/{file.name}")
+    return BASE
+
+
 @pytest.fixture(scope="session")
 def tiny_base(tiny_bundle: Callable[..., Path]) -> Path:
     return tiny_bundle(seed=1)
@@ -98,6 +105,7 @@ def tiny(
     sandbox: Any,
     settings_env: None,
     mlflow_server: str,
+    warm_jobs: None,
     tiny_base: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -106,8 +114,7 @@ def tiny(
 
     sandbox.clear_faults()
     s3 = aws.client("s3")
-    for file in tiny_base.iterdir():
-        s3.upload_file(str(file), MODELS, f"base/tiny/{file.name}")
+    put_base(s3, tiny_base)
     snapshots.remember(s3, DATA, write_snapshot(s3, tmp_path))
     monkeypatch.setenv("PERENNIAL_CLASSIFIERS_DIR", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
