@@ -1,8 +1,9 @@
 """Rows per second and accuracy of `training.train` beside the usual recipe on the same rows.
 
 The peer is the recipe of the tutorials in transformers' own Trainer: fp32, every text padded to 512
-tokens, batch 8. Both start from the same MiniLM and seed, see the same rows once and take the same
-learning rate. TF-IDF + logistic regression shows what words alone can do.
+tokens, batch 8. Both start from the same MiniLM and seed and see the same rows once. Their weights
+change at the same mean rate: ours falls from the head downwards, to half of the head's on average.
+TF-IDF + logistic regression shows what words alone can do.
 
 Threads that share a busy core wait for each other most of the time; OMP_NUM_THREADS=1 is a steadier
 measure there, for both.
@@ -70,7 +71,7 @@ def perennial(folder: Path) -> tuple[float, float]:
         "max-length": LENGTH,
         "num-train-epochs": 1,
         "per-device-train-batch-size": BATCH,
-        "learning-rate": RATE,
+        "learning-rate": 2 * RATE,
         "warmup-steps": 0,
         "seed": SEED,
     }
