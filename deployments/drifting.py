@@ -13,6 +13,7 @@ from deployments import moving, watch
 from deployments.crowd import Crowd
 
 _TEXTS = 800
+_BEFORE, _MEANWHILE, _AFTER = 11, 12, 13  # seeds: nobody is asked what it was trained on
 _WAITING = "mlops_capture_spool_bytes"
 _SHIPPED_S = 120
 _CHECK_S, _STARTED_S, _RETRAIN_S = 600, 120, 1800
@@ -30,9 +31,8 @@ class Link:
 def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
     """Whether a check saw the drift and the retrain that it started was released."""
     print(f"\nthe language moves: {_TEXTS} texts of another kind, and their callers' labels ...")
-    sent = moving.send(endpoint, key, classifier, _TEXTS)
-    share = sent.right / sent.texts
-    chain.append(Link("callers", f"{sent.texts} moved texts, {share:.0%} answered right"))
+    sent = moving.send(endpoint, key, classifier, _TEXTS, _BEFORE)
+    chain.append(Link("callers", sent.told))
     shipped(endpoint, key)
     began = datetime.now(UTC)
     name = f"drift-check/{classifier}"
@@ -40,21 +40,29 @@ def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
     check = asyncio.run(watch.run_and_print(name, {}, _CHECK_S))
     chain.append(Link(name, said(check), watch.page(check)))
     # A rollout in steps needs callers.
-    with Crowd(endpoint, key, moving.texts(classifier)):
+    with Crowd(endpoint, key, moving.texts(classifier, _MEANWHILE)):
         retrain = asyncio.run(watch.started("pipeline/on-drift", began, _STARTED_S))
         if retrain is None:
             print(f"\nno retrain was started within {_STARTED_S} s: {said(check)}", file=sys.stderr)
             return False
         print("\nthe event started pipeline/on-drift; nobody else did\n", flush=True)
+        came = f"the event started it {waited(check, retrain):.0f} s after the check"
         retrain = asyncio.run(watch.print_on(retrain, _RETRAIN_S))
-    chain.append(Link("pipeline/on-drift", said(retrain), watch.page(retrain)))
+    result = f"{came}; {said(retrain)}"
+    chain.append(Link("pipeline/on-drift", result, watch.page(retrain)))
     if retrain.state is None or not retrain.state.is_completed():
         print(f"\nthe retrain did not complete: {said(retrain)}", file=sys.stderr)
         return False
-    after = moving.send(endpoint, key, classifier, _TEXTS // 4)
-    right = f"{after.texts} moved texts, {after.right / after.texts:.0%} answered right"
-    chain.append(Link("callers", right))
+    after = moving.send(endpoint, key, classifier, _TEXTS // 4, _AFTER)
+    chain.append(Link("callers", after.told))
     return True
+
+
+def waited(check: FlowRun, retrain: FlowRun) -> float:
+    """Seconds from the end of one run to the start of the other."""
+    assert check.end_time
+    assert retrain.start_time
+    return (retrain.start_time - check.end_time).total_seconds()
 
 
 def shipped(endpoint: str, key: str) -> None:

@@ -10,35 +10,42 @@ import httpx
 from tasks.policy import samples
 from tasks.policy.samples import SampleSet
 
-_SEED = 11
 _CALLERS = 4
 _TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How many texts were asked, and how often the answer was what its caller called right."""
+    """How many texts were asked, how often rightly answered, and by which versions."""
 
     texts: int
     right: int
+    versions: frozenset[str]
+
+    @property
+    def told(self) -> str:
+        versions = " and ".join(sorted(self.versions))
+        share = self.right / self.texts
+        return f"{self.texts} moved texts, {share:.0%} answered right by version {versions}"
 
 
-def send(url: str, key: str, classifier: str, count: int) -> Sent:
+def send(url: str, key: str, classifier: str, count: int, seed: int) -> Sent:
     """Ask `count` generated texts of the drifted kind and label each answer by POST /feedback."""
-    asked = SampleSet(classifier, count, _SEED, drifted=True)
+    asked = SampleSet(classifier, count, seed, drifted=True)
     with (
         httpx.Client(
             base_url=url, headers={"X-API-Key": key}, timeout=_TIMEOUT_S, trust_env=False
         ) as client,
         ThreadPoolExecutor(_CALLERS) as callers,
     ):
-        right = callers.map(lambda row: _told(client, *row), _rows(asked))
-        return Sent(count, sum(right))
+        answers = list(callers.map(lambda row: _told(client, *row), _rows(asked)))
+    right, versions = zip(*answers, strict=True)
+    return Sent(count, sum(right), frozenset(versions))
 
 
-def texts(classifier: str) -> Iterable[str]:
-    """Such texts without end, others than `send` asks."""
-    asked = SampleSet(classifier, sys.maxsize, _SEED + 1, drifted=True)
+def texts(classifier: str, seed: int) -> Iterable[str]:
+    """Such texts without end."""
+    asked = SampleSet(classifier, sys.maxsize, seed, drifted=True)
     return (text for text, _ in _rows(asked))
 
 
@@ -46,8 +53,9 @@ def _rows(asked: SampleSet) -> Iterable[tuple[str, str]]:
     return samples.generate(asked, asked.rows, "callers")
 
 
-def _told(client: httpx.Client, text: str, label: str) -> bool:
+def _told(client: httpx.Client, text: str, label: str) -> tuple[bool, str]:
+    """Whether the answer was right, and the version that gave it."""
     answer = client.post("/predict", json={"text": text}).raise_for_status()
     said = {"request_id": answer.headers["X-Request-Id"], "label": label}
     client.post("/feedback", json=said).raise_for_status()
-    return bool(answer.json()["prediction"] == label)
+    return answer.json()["prediction"] == label, answer.headers["X-Model-Version"]
