@@ -21,8 +21,8 @@ from tasks.strategy import Rollout
 pytestmark = pytest.mark.usefixtures("engineless")
 
 CLIENT = cache(aws.client)
-PLAN = RolloutPlan(target="serverless", rollout=Rollout(min_requests=30))
-ASKED = [f"{one} {other}" for one, other in combinations(WORDS, 2)][::12]
+PLAN = RolloutPlan(target="serverless", rollout=Rollout(min_requests=20))
+ASKED = [f"{one} {other}" for one, other in combinations(WORDS, 2)][::20]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_version_answers_what_callers_asked_before_it_gets_them(shelf, sandbox
         deploy("news", bad, PLAN)
     assert (made(sandbox), invoke(shelf)) == ([1, 0, 1], first)
 
-    with callers(lambda: invoke(shelf)) as heard:
+    with callers(lambda: invoke(shelf), pause_s=0.3) as heard:
         deploy("news", second, PLAN)
     assert (heard.failures, invoke(shelf)) == ([], second)
     assert made(sandbox) == [1, 1, 1]

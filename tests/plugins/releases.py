@@ -161,15 +161,15 @@ def shelf(
 class Callers:
     """A client that keeps asking from a thread of its own while something else happens."""
 
-    def __init__(self, ask: Callable[[], Any]) -> None:
-        self.ask = ask
+    def __init__(self, ask: Callable[[], Any], pause_s: float = 0.05) -> None:
+        self.ask, self.pause_s = ask, pause_s
         self.answers: list[Any] = []
         self.failures: list[str] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        while not self._stopping.wait(0.05):
+        while not self._stopping.wait(self.pause_s):
             try:
                 self.answers.append(self.ask())
             except Exception as error:  # whatever a caller would see
