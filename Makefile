@@ -90,7 +90,7 @@ predict: install  ## ask the endpoint: make predict TEXT="..." CLASSIFIER=news
 	python -m deployments.predict
 
 test: install  ## every test, the end-to-end ones included
-	@python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	@python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 check: install  ## lint, types, imports, security, templates, images, workflows, lock
 	@ruff check .
