@@ -79,9 +79,11 @@ async def started(deployment: str, since: datetime, limit_s: float) -> FlowRun |
         )
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
-            if runs := await client.read_flow_runs(
+            runs = await client.read_flow_runs(
                 flow_run_filter=wanted, sort=FlowRunSort.START_TIME_ASC, limit=1
-            ):
+            )
+            # The server counts a run that is only scheduled as started when it is due.
+            if runs and runs[0].start_time:
                 return runs[0]
             await asyncio.sleep(0.5)
         return None
