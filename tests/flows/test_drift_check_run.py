@@ -23,13 +23,16 @@ def server(prefect_server, watched, monkeypatch):
         yield client
 
 
-def events(server, name):
+def events(server, name, about=""):
+    """Those of that name whose content says `about`: the server is other tests', too."""
     wanted = {"filter": {"event": {"name": [name]}}}
     end = time.monotonic() + 60
-    while not (found := server._client.post("/events/filter", json=wanted).json()["events"]):
+    while True:
+        told = server._client.post("/events/filter", json=wanted).json()["events"]
+        if found := [one for one in told if about in str(one)]:
+            return found
         assert time.monotonic() < end, f"no event {name}"
         time.sleep(0.2)
-    return found
 
 
 def test_the_run_ends_in_a_telling_state_and_the_event_leads_to_its_evidence(server, watched):
@@ -44,9 +47,8 @@ def test_the_run_ends_in_a_telling_state_and_the_event_leads_to_its_evidence(ser
     )
     assert run.state.message.startswith("drift score 0.")
     assert exit_code(state) == 2
-    told = events(server, "model.drift.detected")[0]
+    told = events(server, "model.drift.detected", f"s3://{watched.models}/drift/news/")[0]
     assert told["resource"]["perennial.advice"] == "retrain"
-    assert told["payload"]["verdict_uri"].startswith(f"s3://{watched.models}/drift/news/")
     assert events(server, "prefect.flow-run.DETECTED")
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["drift-news"]))
     (page,) = server.read_artifacts(artifact_filter=wanted)

@@ -47,7 +47,7 @@ def test_the_page_shows_files_drops_classes_and_notes():
     tally = Tally("train.csv", blank=2, kept={"World": 1, "Sports": 2})
     tally.dropped, tally.first_lines = {"empty_text": 1}, {"empty_text": [7]}
     tally.missing = {"description": 1}
-    found = Clean(ROWS, (tally,), ("test holds no row of Sports",))
+    found = Clean(ROWS, (tally,), ("test holds no row of Sports",), {split: [] for split in ROWS})
     cuts = cut([text for text, _ in ROWS["train"]], "base", 512)
 
     text = page(NEWS, "../rows", found, cuts, "![picture](quality.png)")
