@@ -32,7 +32,10 @@ def prefect_server():
 
 @pytest.fixture
 def shelf(shelf, tmp_path, monkeypatch):
-    """Its answers are in the log at once."""
+    """Its answers are in the log at once, and nobody else's: other tests serve the same bundles."""
+    bucket, s3 = Settings().data_bucket, CLIENT("s3")
+    for old in s3.list_objects_v2(Bucket=bucket, Prefix="data-capture/").get("Contents", []):
+        s3.delete_object(Bucket=bucket, Key=old["Key"])
     with (tmp_path / "news.toml").open("a", encoding="utf-8") as classifier:
         classifier.write("\n[capture]\nseconds = 1\ntext = 'off'\n")
     monkeypatch.setattr(waits, "_FIRST_S", 0.1)

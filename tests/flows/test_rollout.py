@@ -129,7 +129,7 @@ def test_a_sick_new_side_gives_its_callers_back(step, room):
 def test_a_sick_old_side_hands_its_callers_over(step, room):
     room.down = {"old"}
 
-    assert step().looks[-1].move is Move.TAKE_ALL
+    assert step(minutes=1).looks[-1].move is Move.TAKE_ALL
 
 
 def test_a_run_that_lost_its_release_stops(step, room, place):

@@ -138,6 +138,7 @@ def test_an_alarm_rolls_a_canary_back(live, aws):
         Period=60,
         Statistic="Sum",
         Threshold=0,
+        TreatMissingData="ignore",  # no data leaves it as it is set
     )
     aws("cloudwatch").set_alarm_state(AlarmName="live-5xx", StateValue="ALARM", StateReason="test")
     size = {"Type": "CAPACITY_PERCENT", "Value": 50}
