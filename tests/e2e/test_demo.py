@@ -40,9 +40,10 @@ def make(*arguments, state, timeout):
     )
 
 
-# As few rows and as short as clear the gate's floors by three points.
-SETTINGS = ("SAMPLE_SIZE=800", "MAX_LENGTH=48", "LEARNING_RATE=3e-4")
-LINES = {"train.csv": 3000, "test_a.csv": 500}
+# As few rows and as short as clear the gate's floors by three points. SAMPLE_SIZE leaves room for
+# the labels of the moved texts: what learns them in place of old rows forgets the old language.
+SETTINGS = ("SAMPLE_SIZE=1600", "MAX_LENGTH=48", "LEARNING_RATE=3e-4")
+LINES = {"train.csv": 900, "test_a.csv": 500}
 
 TEXT = {"text": "The striker scored twice"}
 DATA = {"data": "The striker scored twice"}
@@ -162,7 +163,8 @@ def test_running_it_again_repeats_nothing(demo, endpoint, state, rows):
 
     assert again.returncode == 0, again.stdout[-4000:]
     assert training_jobs() == jobs
-    assert len(MlflowClient().search_model_versions("name='bert-news-classifier'")) == 1
+    # The first one, and the one that the moved language brought.
+    assert len(MlflowClient().search_model_versions("name='bert-news-classifier'")) == 2
     found = httpx.post(f"{os.environ['PREFECT_API_URL']}/automations/filter", json={}).json()
     assert [one["name"] for one in found].count("a release crashed") == 1
 
