@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from tasks.adapters import objects
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _VERDICT = "verdict.json"
 _NO_DATA = "no-data.json"  # no verdict: rows that come late may still be judged
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 _LOOK_BACK = timedelta(days=30)
 
@@ -23,10 +22,8 @@ def folder(classifier: str, until: datetime, digest: str) -> str:
 
 def find(s3: "S3Client", bucket: str, folder: str) -> bytes | None:
     """The verdict of this check, None when it did not come to one yet."""
-    try:
-        return s3.get_object(Bucket=bucket, Key=f"{folder}/{_VERDICT}")["Body"].read()
-    except s3.exceptions.NoSuchKey:
-        return None
+    found = objects.read(s3, bucket, f"{folder}/{_VERDICT}")
+    return found.body if found else None
 
 
 def keep(s3: "S3Client", bucket: str, folder: str, files: Mapping[str, bytes]) -> str:
@@ -39,17 +36,9 @@ def keep(s3: "S3Client", bucket: str, folder: str, files: Mapping[str, bytes]) -
 
 def conclude(s3: "S3Client", bucket: str, folder: str, verdict: bytes) -> bool:
     """Write the verdict unless there is one; whether it is this one that stands there now."""
-    key = f"{folder}/{_VERDICT}"
-    try:
-        s3.put_object(
-            Bucket=bucket, Key=key, Body=verdict, ContentType="application/json", IfNoneMatch="*"
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _TAKEN:
-            raise
-        # A write whose answer was lost, and which botocore sent again, meets its own body.
-        return find(s3, bucket, folder) == verdict
-    return True
+    if objects.write(s3, bucket, f"{folder}/{_VERDICT}", verdict):
+        return True
+    return find(s3, bucket, folder) == verdict
 
 
 def note_no_data(s3: "S3Client", bucket: str, folder: str, told: bytes) -> None:

@@ -4,24 +4,18 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from tasks.adapters import objects
 from tasks.errors import Conflict
 from tasks.records import Release, Served
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
-
 
 def read(s3: "S3Client", bucket: str, key: str) -> Release | None:
     """What the journal says; None only when there surely is none."""
-    try:
-        found = s3.get_object(Bucket=bucket, Key=key)
-    except s3.exceptions.NoSuchKey:
-        return None
-    return _parsed(json.loads(found["Body"].read()), found["ETag"])
+    found = objects.read(s3, bucket, key)
+    return None if found is None else _parsed(json.loads(found.body), found.etag)
 
 
 def write(s3: "S3Client", bucket: str, key: str, release: Release) -> Release:
@@ -30,26 +24,15 @@ def write(s3: "S3Client", bucket: str, key: str, release: Release) -> Release:
     Conflict when somebody else wrote first. A write whose answer was lost, and which botocore
     sent again, meets its own body: that is success.
     """
-    guard: Any = {"IfMatch": release.etag} if release.etag else {"IfNoneMatch": "*"}
-    try:
-        put = s3.put_object(
-            Bucket=bucket,
-            Key=key,
-            Body=_body(release),
-            ContentType="application/json",
-            **guard,
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _LOST:
-            raise
-        there = read(s3, bucket, key)
-        if there is not None and _body(there) == _body(release):
-            return there
-        raise Conflict(
-            f"s3://{bucket}/{key}: generation {release.generation} ({release.state}) came too "
-            f"late, it holds {_told(there)}; start deploy again"
-        ) from error
-    return replace(release, etag=put["ETag"])
+    if etag := objects.write(s3, bucket, key, _body(release), release.etag):
+        return replace(release, etag=etag)
+    there = read(s3, bucket, key)
+    if there is not None and _body(there) == _body(release):
+        return there
+    raise Conflict(
+        f"s3://{bucket}/{key}: generation {release.generation} ({release.state}) came too "
+        f"late, it holds {_told(there)}; start deploy again"
+    )
 
 
 def _body(release: Release) -> bytes:

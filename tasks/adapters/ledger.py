@@ -5,8 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
+from tasks.adapters import objects
 from tasks.errors import Conflict
 from tasks.records import Entry
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 FIRST = "0" * 64
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _ATTEMPTS = 50
 _LOOK_BACK = 50  # a step is repeated soon after it was done
 
@@ -42,7 +40,8 @@ def append(s3: "S3Client", bucket: str, folder: str, entry: Entry) -> Record:
                 return record
         seq, before = (tail[-1].seq + 1, tail[-1].hash) if tail else (1, FIRST)
         new = Record(seq, before, entry)
-        if _put(s3, bucket, folder, new):
+        # A lost answer makes the number look taken, and then the entry is found.
+        if objects.write(s3, bucket, _key(folder, seq), new.to_bytes()):
             return new
     raise Conflict(f"s3://{bucket}/{folder}: lost the race for a place {_ATTEMPTS} times")
 
@@ -68,23 +67,6 @@ def verify(chain: list[Record]) -> str | None:
             return f"record {number} does not follow record {number - 1}: one of them was changed"
         before = record.hash
     return None
-
-
-def _put(s3: "S3Client", bucket: str, folder: str, record: Record) -> bool:
-    """False when the number was taken; a lost answer makes it look so, and then it is found."""
-    try:
-        s3.put_object(
-            Bucket=bucket,
-            Key=_key(folder, record.seq),
-            Body=record.to_bytes(),
-            ContentType="application/json",
-            IfNoneMatch="*",
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _TAKEN:
-            return False
-        raise
-    return True
 
 
 def _key(folder: str, seq: int) -> str:

@@ -1,16 +1,13 @@
 """Retrain requests, their ends and the journal of retrains in S3, all by conditional writes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
+from tasks.adapters import objects
 from tasks.errors import Conflict
 from tasks.reasons import End, Journal, Request
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-_LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 
 
 def folder(classifier: str) -> str:
@@ -21,7 +18,7 @@ def folder(classifier: str) -> str:
 def ask(s3: "S3Client", bucket: str, request: Request) -> Request:
     """Keep the request; what was kept first under its fingerprint is what counts."""
     key = f"{folder(request.classifier)}/{request.fingerprint}.json"
-    if _put(s3, bucket, key, request.model_dump_json(indent=1), {"IfNoneMatch": "*"}):
+    if objects.write(s3, bucket, key, request.model_dump_json(indent=1).encode()):
         return request
     return Request.model_validate_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
@@ -29,8 +26,8 @@ def ask(s3: "S3Client", bucket: str, request: Request) -> Request:
 def find(s3: "S3Client", bucket: str, classifier: str, fingerprint: str) -> Request | None:
     """The request of this fingerprint, None only when there surely is none."""
     key = f"{folder(classifier)}/{fingerprint}.json"
-    body, _ = _get(s3, bucket, key)
-    return Request.model_validate_json(body) if body else None
+    found = objects.read(s3, bucket, key)
+    return Request.model_validate_json(found.body) if found else None
 
 
 def waiting(s3: "S3Client", bucket: str, classifier: str) -> list[Request]:
@@ -45,13 +42,14 @@ def waiting(s3: "S3Client", bucket: str, classifier: str) -> list[Request]:
 def close(s3: "S3Client", bucket: str, classifier: str, end: End) -> bool:
     """The request needs nobody any more; whether that was not known yet."""
     key = f"{folder(classifier)}/ended/{end.fingerprint}.json"
-    return _put(s3, bucket, key, end.model_dump_json(indent=1), {"IfNoneMatch": "*"})
+    return bool(objects.write(s3, bucket, key, end.model_dump_json(indent=1).encode()))
 
 
 def read(s3: "S3Client", bucket: str, classifier: str) -> tuple[Journal, str]:
     """The journal and the etag that guards the next write; an empty one where there is none."""
-    body, etag = _get(s3, bucket, _journal(classifier))
-    return (Journal.model_validate_json(body) if body else Journal()), etag
+    if (found := objects.read(s3, bucket, _journal(classifier))) is None:
+        return Journal(), ""
+    return Journal.model_validate_json(found.body), found.etag
 
 
 def write(s3: "S3Client", bucket: str, classifier: str, journal: Journal, etag: str) -> None:
@@ -59,9 +57,11 @@ def write(s3: "S3Client", bucket: str, classifier: str, journal: Journal, etag: 
 
     A write whose answer was lost, and which botocore sent again, meets its own body: success.
     """
-    key, text = _journal(classifier), journal.model_dump_json(indent=1)
-    guard = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-    if not _put(s3, bucket, key, text, guard) and _get(s3, bucket, key)[0] != text.encode():
+    key, body = _journal(classifier), journal.model_dump_json(indent=1).encode()
+    if objects.write(s3, bucket, key, body, etag):
+        return
+    there = objects.read(s3, bucket, key)
+    if there is None or there.body != body:
         raise Conflict(
             f"s3://{bucket}/{key}: generation {journal.generation} came too late, another run "
             f"wrote first; see prefect deployment run 'pipeline/{classifier}'"
@@ -79,24 +79,3 @@ def _names(s3: "S3Client", bucket: str, where: str) -> set[str]:
     )
     keys = (found["Key"] for page in pages for found in page.get("Contents", []))
     return {key.removeprefix(f"{where}/").removesuffix(".json") for key in keys}
-
-
-def _get(s3: "S3Client", bucket: str, key: str) -> tuple[bytes, str]:
-    try:
-        found = s3.get_object(Bucket=bucket, Key=key)
-    except s3.exceptions.NoSuchKey:
-        return b"", ""
-    return found["Body"].read(), found["ETag"]
-
-
-def _put(s3: "S3Client", bucket: str, key: str, text: str, guard: dict[str, Any]) -> bool:
-    """False when somebody else was first."""
-    try:
-        s3.put_object(
-            Bucket=bucket, Key=key, Body=text.encode(), ContentType="application/json", **guard
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _LOST:
-            return False
-        raise
-    return True

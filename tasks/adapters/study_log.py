@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from botocore.exceptions import ClientError
 from optuna.storages.journal import BaseJournalBackend
 
+from tasks.adapters import objects
 from tasks.errors import Conflict
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class StudyLog(BaseJournalBackend):
         body = json.dumps({"id": mark, "log": log}).encode()
         for _ in range(_TRIES):
             known = len(self._entries)
-            if self._put(self._key(known), body):
+            if objects.write(self._s3, self._bucket, self._key(known), body):
                 self._entries.append(json.loads(body))
                 return
             self._catch_up()
@@ -57,20 +57,6 @@ class StudyLog(BaseJournalBackend):
             f"s3://{self._bucket}/{self._folder}: {_TRIES} times somebody else wrote the next entry"
             " first; who runs this study? Start the flow again once they are done"
         )
-
-    def _put(self, key: str, body: bytes) -> bool:
-        """Write an entry that is not there; False when it is."""
-        try:
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in {
-                "PreconditionFailed",
-                "ConditionalRequestConflict",
-                "412",
-            }:
-                return False
-            raise
-        return True
 
     def _catch_up(self) -> None:
         after = self._key(len(self._entries) - 1) if self._entries else f"{self._folder}/"

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from tasks import alerts
 from tasks.adapters import alerts as sent
-from tasks.adapters import aws
+from tasks.adapters import aws, objects
 from tasks.records import Environment, Place
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # Apprise asks for it
@@ -160,19 +160,16 @@ def test_what_was_told_before_cannot_be_read_so_it_is_told(place, heard):
     assert len(heard()) == 1
 
 
-def test_of_two_at_the_same_moment_one_tells(place):
+def test_of_two_at_the_same_moment_one_tells(place, monkeypatch):
     s3, key = aws.client("s3"), "told/one"
-    read = sent._read
+    read = objects.read
 
     def late(*where):
         there = read(*where)
         if there is None:
-            sent._read = read
+            monkeypatch.setattr(objects, "read", read)
             assert sent.is_news(s3, BUCKET, key, "gone back", 60)
         return there
 
-    try:
-        sent._read = late
-        assert not sent.is_news(s3, BUCKET, key, "gone back", 60)
-    finally:
-        sent._read = read
+    monkeypatch.setattr(objects, "read", late)
+    assert not sent.is_news(s3, BUCKET, key, "gone back", 60)
