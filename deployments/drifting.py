@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -39,15 +40,20 @@ def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
     print(f"\n$ prefect deployment run '{name}'\n", flush=True)
     check = asyncio.run(watch.run_and_print(name, {}, _CHECK_S))
     chain.append(Link(name, said(check), watch.page(check)))
-    # A rollout in steps needs callers.
-    with Crowd(endpoint, key, moving.texts(classifier, _MEANWHILE)):
-        retrain = asyncio.run(watch.started("pipeline/on-drift", began, _STARTED_S))
-        if retrain is None:
-            print(f"\nno retrain was started within {_STARTED_S} s: {said(check)}", file=sys.stderr)
-            return False
-        print("\nthe event started pipeline/on-drift; nobody else did\n", flush=True)
-        came = f"the event started it {waited(check, retrain):.0f} s after the check"
-        retrain = asyncio.run(watch.print_on(retrain, _RETRAIN_S))
+    retrain = asyncio.run(watch.started("pipeline/on-drift", began, _STARTED_S))
+    if retrain is None:
+        print(f"\nno retrain was started within {_STARTED_S} s: {said(check)}", file=sys.stderr)
+        return False
+    print("\nthe event started pipeline/on-drift; nobody else did\n", flush=True)
+    came = f"the event started it {waited(check, retrain):.0f} s after the check"
+    with ExitStack() as asking:
+        # A rollout in steps needs callers; before it they would only slow the training down.
+        crowd = Crowd(endpoint, key, moving.texts(classifier, _MEANWHILE))
+        retrain = asyncio.run(
+            watch.print_on(
+                retrain, _RETRAIN_S, f"deploy {classifier}", lambda: asking.enter_context(crowd)
+            )
+        )
     result = f"{came}; {said(retrain)}"
     chain.append(Link("pipeline/on-drift", result, watch.page(retrain)))
     if retrain.state is None or not retrain.state.is_completed():

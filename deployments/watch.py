@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,7 @@ class Log:
     def __init__(self, client: PrefectClient, run_id: UUID) -> None:
         self.client = client
         self.run_id = run_id
+        self.begun: set[str] = set()
         self.printed: set[UUID] = set()
         self.newest = datetime.now(UTC)
 
@@ -40,6 +42,7 @@ class Log:
         children = await self.client.read_flow_runs(
             flow_run_filter=FlowRunFilter(parent_flow_run_id=parent)
         )
+        self.begun = {run.name for run in children}
         wanted = LogFilter(
             flow_run_id=LogFilterFlowRunId(any_=[self.run_id, *(run.id for run in children)]),
             timestamp=LogFilterTimestamp(after_=self.newest - timedelta(seconds=LATE_S)),
@@ -89,18 +92,32 @@ async def started(deployment: str, since: datetime, limit_s: float) -> FlowRun |
         return None
 
 
-async def print_on(run: FlowRun, limit_s: float) -> FlowRun:
-    """Print what a run that is under way logs; the run at its end, or at the limit."""
+async def print_on(
+    run: FlowRun, limit_s: float, step: str, at_step: Callable[[], object]
+) -> FlowRun:
+    """Print what a run that is under way logs; the run at its end, or at the limit.
+
+    `at_step` is called once, when the sub-flow that is named `step` has begun.
+    """
     async with get_client() as client:
-        return await _printed(client, run, limit_s)
+        return await _printed(client, run, limit_s, step, at_step)
 
 
-async def _printed(client: PrefectClient, run: FlowRun, limit_s: float) -> FlowRun:
+async def _printed(
+    client: PrefectClient,
+    run: FlowRun,
+    limit_s: float,
+    step: str = "",
+    at_step: Callable[[], object] | None = None,
+) -> FlowRun:
     log = Log(client, run.id)
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline and not (run.state and run.state.is_final()):
         await asyncio.sleep(1)
         await log.print_new()
+        if at_step and step in log.begun:
+            at_step()
+            at_step = None
         run = await client.read_flow_run(run.id)
     await asyncio.sleep(3)
     await log.print_new()
