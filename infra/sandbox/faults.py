@@ -81,7 +81,12 @@ class Faults:
 
 
 class Gate:
-    """WSGI: record every call, and let the chosen ones go wrong."""
+    """WSGI: record every call, and let the chosen ones go wrong.
+
+    A record has service, action, path, status (0: no answer yet), fault or None, and of some calls
+    what was `asked`. S3's path is `/bucket/key`: no bucket is in the host's name, that is an IP
+    address.
+    """
 
     def __init__(self, aws: Wsgi, faults: Faults, stopping: threading.Event) -> None:
         self.aws = aws
@@ -92,8 +97,8 @@ class Gate:
         call = recognise(environ)
         environ["sandbox.call"] = call
         fault = self.faults.match(call)
-        record = {"service": call.service, "action": call.action, "status": 0}
-        record["fault"] = fault["kind"] if fault else None
+        record = {"service": call.service, "action": call.action, "path": environ["PATH_INFO"]}
+        record |= {"status": 0, "fault": fault["kind"] if fault else None}
         if call.service in _REMEMBERED and call.changes_state:
             record["asked"] = json.loads(buffered(environ) or b"{}")
         self.faults.calls.append(record)

@@ -70,8 +70,13 @@ class Sandbox:
     def clear_faults(self) -> None:
         self._admin("DELETE", "faults")
 
-    def calls(self) -> list[dict[str, Any]]:
-        return self._admin("GET", "calls")
+    def calls(self, under: str = "") -> list[dict[str, Any]]:
+        """What was called, or what of S3 under a `bucket` or `bucket/folder`.
+
+        Shippers and jobs of other tests may still write elsewhere.
+        """
+        found: list[dict[str, Any]] = self._admin("GET", "calls")
+        return [one for one in found if not under or f"{one['path']}/".startswith(f"/{under}/")]
 
     def clear_calls(self) -> None:
         self._admin("DELETE", "calls")

@@ -55,6 +55,14 @@ def test_a_fault_has_the_code_of_its_protocol(aws, faults, sandbox, service, act
     assert seen == [(service, action, kind), (service, action, None)]
 
 
+def test_a_call_of_s3_tells_its_bucket_and_key(aws, sandbox):
+    aws("s3").put_object(Bucket="faulty", Key="told/a=1 b.txt", Body=b"1")
+
+    told = [(call["action"], call["path"]) for call in sandbox.calls(under="faulty/told")]
+    assert told == [("PutObject", "/faulty/told/a=1 b.txt")]
+    assert sandbox.calls(under="faulty/tol") == []
+
+
 @pytest.mark.parametrize(("service", "code"), CODES["access-denied"].items())
 def test_access_can_be_denied(aws, faults, service, code):
     faults(service=service, action="*", kind="access-denied")

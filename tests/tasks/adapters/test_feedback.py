@@ -39,7 +39,7 @@ def test_only_hours_of_the_span_are_fetched(log, sandbox):
     found = list(feedback.labels(log, BUCKET, "news", at(9)))
 
     assert len(found) == 3
-    assert sum(call["action"] == "GetObject" for call in sandbox.calls()) == 3
+    assert sum(call["action"] == "GetObject" for call in sandbox.calls(under=BUCKET)) == 3
 
 
 def test_answers_are_found_by_their_requests(log):
@@ -61,7 +61,7 @@ def test_ids_that_tell_their_time_are_looked_for_in_those_hours_only(log, sandbo
     found = list(feedback.answers(log, BUCKET, "news", at(-50), at(0), [ours, f"{ours}.3"]))
 
     assert [row[0] for row in found] == [ours]
-    assert sum(call["action"] == "GetObject" for call in sandbox.calls()) == 2
+    assert sum(call["action"] == "GetObject" for call in sandbox.calls(under=BUCKET)) == 2
 
 
 def test_an_id_that_was_made_to_mislead_is_one_that_is_not_found(log):
@@ -79,7 +79,7 @@ def test_nothing_is_read_for_no_requests(log, sandbox):
     found = feedback.answers(log, BUCKET, "news", at(-50), at(0), [])
 
     assert list(found) == []
-    assert sandbox.calls() == []
+    assert sandbox.calls(under=BUCKET) == []
 
 
 def test_a_file_that_is_no_parquet_is_named(log):

@@ -70,7 +70,7 @@ def test_a_verdict_that_cannot_be_read_is_not_no_verdict(s3, sandbox, kind):
     with pytest.raises(ClientError):
         verdicts.read(s3, BUCKET, "news", "ab" * 32)
 
-    assert len(sandbox.calls()) <= 2
+    assert len(sandbox.calls(under=BUCKET)) <= 2
 
 
 def test_a_bucket_that_is_not_there_is_not_no_verdict(s3):
