@@ -4,30 +4,26 @@ A few files at a time are in memory; of an answer's file only the ids of the req
 of them is asked for.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.adapters import ranges
+from tasks.adapters import log_files
+from tasks.adapters.log_files import Found
 from tasks.errors import BadData
 from training import capture
-from training.capture import Kind
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Rows = list[tuple[Any, ...]]
-# Key and size of an object.
-Found = tuple[str, int]
 
-_READERS = 8  # files at a time: a small one is mostly waiting for S3
 _SLOWEST_MS = 600_000  # an answer is logged when it is given: REQUEST_TIMEOUT_S is at most so long
 _LABEL = ("request_id", "timestamp", "label")
 _ANSWER = ("request_id", "model_version", "bundle_digest", "label")
@@ -41,7 +37,8 @@ def labels(
     def read(file: pq.ParquetFile) -> Rows:
         return _rows(_within(file.read(list(_LABEL)), since, until), _LABEL)
 
-    yield from _each(s3, bucket, _listed(s3, bucket, "feedback", classifier, since, until), read)
+    listed = log_files.listed(s3, bucket, "feedback", classifier, since, until)
+    yield from _rows_of(s3, bucket, listed, read)
 
 
 def answers(
@@ -73,10 +70,10 @@ def answers(
                 found += _rows(_within(table, since, until), columns)
         return found
 
-    listed = _listed(s3, bucket, "prediction", classifier, since, until)
+    listed = log_files.listed(s3, bucket, "prediction", classifier, since, until)
     if hours := _hours(requests):
-        listed = (one for one in listed if one[0].split("/", 2)[2].rpartition("/")[0] in hours)
-    yield from _each(s3, bucket, listed, read)
+        listed = (one for one in listed if one.key.split("/", 2)[2].rpartition("/")[0] in hours)
+    yield from _rows_of(s3, bucket, listed, read)
 
 
 def _hours(requests: Sequence[str]) -> set[str]:
@@ -101,52 +98,19 @@ def _rows(table: pa.Table, columns: Sequence[str]) -> Rows:
     return list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
 
 
-def _each(
-    s3: "S3Client", bucket: str, listed: Iterator[Found], read: Callable[[pq.ParquetFile], Rows]
+def _rows_of(
+    s3: "S3Client", bucket: str, files: Iterable[Found], read: Callable[[pq.ParquetFile], Rows]
 ) -> Iterator[tuple[Any, ...]]:
     """The rows of all files, in their order."""
-    with ThreadPoolExecutor(_READERS) as readers:
-        while some := list(islice(listed, _READERS)):
-            for rows in readers.map(partial(_read, s3, bucket, read), some):
-                yield from rows
+    return chain.from_iterable(log_files.each(partial(_read, s3, bucket, read), files))
 
 
 def _read(
     s3: "S3Client", bucket: str, read: Callable[[pq.ParquetFile], Rows], found: Found
 ) -> Rows:
-    key, size = found
     try:
-        with (
-            ranges.opened(s3, bucket, key, size) as content,
-            pq.ParquetFile(content, pre_buffer=True) as file,
-        ):
+        with log_files.opened(s3, bucket, *found) as file:
             return read(file)
     except (pa.ArrowException, KeyError) as error:
         detail = f"{error}; take the object away once you know who wrote it"
-        raise BadData(f"s3://{bucket}/{key}", None, "bad_parquet", detail) from error
-
-
-def _listed(
-    s3: "S3Client",
-    bucket: str,
-    kind: Kind,
-    classifier: str,
-    since: datetime,
-    until: datetime | None,
-) -> Iterator[Found]:
-    """The files of the span's hours: their names stand in the order of time."""
-    folder = capture.prefix(kind, classifier)
-    first, last = (f"{folder}/{_hour(at)}" if at else "" for at in (since, until))
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=f"{folder}/dt=", StartAfter=first
-    )
-    for page in pages:
-        for one in page.get("Contents", []):
-            if last and one["Key"].rpartition("/")[0] > last:
-                return
-            if one["Key"].endswith(".parquet"):
-                yield one["Key"], one["Size"]
-
-
-def _hour(moment: datetime) -> str:
-    return capture.hour(int(moment.timestamp() * 1000))
+        raise BadData(f"s3://{bucket}/{found.key}", None, "bad_parquet", detail) from error

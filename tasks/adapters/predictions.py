@@ -4,14 +4,13 @@ First the request ids of every segment are read, then all columns of the chosen 
 bounded by the sample, not by the log. Segments are never changed once they are there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,17 +19,14 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
-from tasks.adapters import ranges
+from tasks.adapters import log_files
 from tasks.draws import Draw, fingerprints
 from tasks.drift_records import Checked
 from tasks.errors import MonitorBroken
-from training import capture
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-T = TypeVar("T")
-_READERS = 8  # segments at a time: a small one is mostly waiting for S3
 _SCANNED_ROWS, _READ_ROWS = 2**16, 2**14
 _CHOOSING = ("timestamp", "bundle_digest")
 
@@ -81,9 +77,10 @@ def select(
     """
     if newest:
         wanted = replace(wanted, since=_since(s3, bucket, wanted, newest))
-    listed = list(_listed(s3, bucket, wanted))
+    listed = _listed(s3, bucket, wanted)
     draw = Draw(max_rows)
-    for number, found in enumerate(_each(partial(_prints, s3, bucket, wanted), listed)):
+    prints = log_files.each(partial(_prints, s3, bucket, wanted), listed)
+    for number, found in enumerate(prints):
         draw.offer(number, *found)
     segments = [replace(listed[number], rows=rows) for number, rows in draw.rows().items()]
     return Selection(bucket, tuple(segments), draw.total)
@@ -92,7 +89,8 @@ def select(
 def read(s3: "S3Client", selection: Selection, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The chosen rows in the order of the log, some thousands at a time."""
     held: list[pa.RecordBatch] = []
-    for found in _each(partial(_rows, s3, selection.bucket, columns), selection.segments):
+    rows = partial(_rows, s3, selection.bucket, columns)
+    for found in log_files.each(rows, selection.segments):
         for batch in found:
             held.append(batch)
             if sum(map(len, held)) >= _READ_ROWS:
@@ -102,22 +100,11 @@ def read(s3: "S3Client", selection: Selection, columns: Sequence[str]) -> Iterat
         yield pa.concat_batches(held)
 
 
-def _listed(s3: "S3Client", bucket: str, wanted: Checked) -> Iterator[Segment]:
-    prefix = f"{capture.prefix('prediction', wanted.classifier)}/"
-    first, last = (f"{prefix}{_hour(at)}" for at in (wanted.since, wanted.until))
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, StartAfter=first
+def _listed(s3: "S3Client", bucket: str, wanted: Checked) -> list[Segment]:
+    found = log_files.listed(
+        s3, bucket, "prediction", wanted.classifier, wanted.since, wanted.until
     )
-    for page in pages:
-        for one in page.get("Contents", ()):
-            if one["Key"].rsplit("/", 1)[0] > last:
-                return
-            if one["Key"].endswith(".parquet"):
-                yield Segment(one["Key"], one["Size"])
-
-
-def _hour(at: datetime) -> str:
-    return capture.hour(int(at.timestamp() * 1000))
+    return [Segment(*one) for one in found]
 
 
 def _since(s3: "S3Client", bucket: str, wanted: Checked, newest: int) -> datetime:
@@ -125,7 +112,8 @@ def _since(s3: "S3Client", bucket: str, wanted: Checked, newest: int) -> datetim
     listed = sorted(_listed(s3, bucket, wanted), key=lambda one: one.key, reverse=True)
     left = newest
     for _, segments in groupby(listed, key=lambda one: one.key.rsplit("/", 1)[0]):
-        times = np.concatenate(list(_each(partial(_times, s3, bucket, wanted), list(segments))))
+        found = log_files.each(partial(_times, s3, bucket, wanted), segments)
+        times = np.concatenate(list(found))
         if len(times) >= left:
             cut = np.partition(times, len(times) - left)[len(times) - left]
             return datetime.fromtimestamp(int(cut) / 1000, UTC)
@@ -192,10 +180,7 @@ def _parquet(
 ) -> Iterator[pq.ParquetFile]:
     uri = f"s3://{bucket}/{segment.key}"
     try:
-        with (
-            ranges.opened(s3, bucket, segment.key, segment.size) as content,
-            pq.ParquetFile(content, pre_buffer=True) as file,
-        ):
+        with log_files.opened(s3, bucket, segment.key, segment.size) as file:
             if missing := set(columns) - set(file.schema_arrow.names):
                 raise ValueError(f"has no column {sorted(missing)[0]}")
             yield file
@@ -205,10 +190,3 @@ def _parquet(
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
         raise MonitorBroken(f"{uri}: was taken away while it was read") from error
-
-
-def _each(work: Callable[[Segment], T], segments: Sequence[Segment]) -> Iterator[T]:
-    """The results in the order of the segments; at most `_READERS` of them wait to be taken."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        for start in range(0, len(segments), _READERS):
-            yield from pool.map(work, segments[start : start + _READERS])
