@@ -35,8 +35,8 @@ def ingest(
         classifier: A file in classifiers/: news, genre, sentiment or your own.
         source: A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or
             sample://NAME?rows=2000&seed=7. Empty: the source of the classifier file.
-        sample_size: Most training rows used. Empty: sample_size of the classifier file.
-        feedback: Answers that callers labelled in this window are rows, too. Empty: none.
+        sample_size: Most training rows of the source. Empty: sample_size of the classifier file.
+        feedback: Answers that callers labelled in this window are rows on top. Empty: none.
     """
     settings = Settings()
     chosen = load_classifier(classifier, settings.classifiers_dir)

@@ -44,7 +44,7 @@ def pipeline(
         classifier: A file in classifiers/: news, genre, sentiment or your own.
         source: A folder or file, s3://BUCKET/PREFIX, http(s)://FILE, hub://ID or
             sample://NAME?rows=2000&seed=7. Empty: the source of the classifier file.
-        sample_size: Most training rows used. Empty: sample_size of the classifier file.
+        sample_size: Most training rows of the source. Empty: sample_size of the classifier file.
         training: What this run does otherwise than the classifier file says.
         rollout: Where to, and how carefully.
         reason: Why it trains. Empty: a person wants it, which no limit stands against.

@@ -107,7 +107,7 @@ class Data(_Section):
         description="sample://NAME, hub://ID, s3://BUCKET/PREFIX, http(s)://FILE or a local path",
     )
     labels: tuple[str, ...] = Field(min_length=2)
-    sample_size: int = Field(5000, ge=20, description="most training rows used; 0 never")
+    sample_size: int = Field(5000, ge=20, description="most training rows of the source")
     test_size: int = Field(2000, ge=20, description="most test rows used")
     validation_share: float = Field(0.1, gt=0, le=0.4)
     test_share: float = Field(0.1, gt=0, le=0.4, description="used when there is no test file")

@@ -56,7 +56,8 @@ def clean(
 ) -> Clean:
     """At most `most` training rows and their validation and test rows; BadData if they are bad.
 
-    `feedback` are labelled answers in the shape of fresh.FILES, each text once.
+    `feedback` are labelled answers in the shape of fresh.FILES, each text once. They come on top,
+    at most as many again.
     """
     validation = max(round(most * data.validation_share), 20)
     limits: Limits = {"train": most, "validation": validation, "test": data.test_size}

@@ -1,10 +1,10 @@
 """Answers that callers labelled, as rows beside those of a source.
 
-A few hundred of them would be lost among a hundred thousand rows, of which only some are used. So
-they come first, in up to half of each split. A quarter of them is for testing, and there the old
-rows are made fewer: twice the new ones at most, though never less than 500. A challenger has to
-show what it gained on new language and what it lost on the old; among 2,000 old rows, a hundred
-new ones would show nothing.
+They come on top of what is used of the source, as many as there may be of that at most: a model
+that learned them in place of old rows would forget the old language. A quarter of them is for
+testing, and only there the old rows are made fewer: twice the new ones at most, though never less
+than 500. A challenger has to show what it gained on new language and what it lost on the old; among
+2,000 old rows, a hundred new ones would show nothing.
 """
 
 from collections.abc import Collection, Iterable
@@ -49,11 +49,11 @@ def none() -> Fresh:
 def choose(
     name: str, found: Iterable[Row | Drop], data: Data, limits: Limits, held_out: Collection[int]
 ) -> Fresh:
-    """Rows of the file `name` for up to half of each split, by the hash of their texts alone.
+    """Rows of the file `name`, by the hash of their texts alone: at most `limits`, of test half.
 
     What is among the source's own test rows, `held_out`, is theirs.
     """
-    selection = Selection({split: limit // 2 for split, limit in limits.items()})
+    selection = Selection({**limits, "test": limits["test"] // 2})
     tally, texts = Tally(name), set[int]()
     for row in tally.keeps(without(found, held_out)):
         position = near(row.text)
@@ -64,10 +64,9 @@ def choose(
 
 def remaining(limits: Limits, fresh: Fresh) -> Limits:
     """How many rows of the source there may be in each split beside the fresh ones."""
-    left = {split: limit - len(fresh.rows[split]) for split, limit in limits.items()}
-    if new := len(fresh.rows["test"]):
-        left["test"] = min(left["test"], max(2 * new, _OLD_TEST_ROWS))
-    return left
+    if not (new := len(fresh.rows["test"])):
+        return limits
+    return {**limits, "test": min(limits["test"] - new, max(2 * new, _OLD_TEST_ROWS))}
 
 
 def together(old: Chosen, new: Chosen) -> Chosen:

@@ -40,8 +40,7 @@ def make(*arguments, state, timeout):
     )
 
 
-# As few rows and as short as clear the gate's floors by three points. SAMPLE_SIZE leaves room for
-# the labels of the moved texts: what learns them in place of old rows forgets the old language.
+# As few rows and as short as clear the gate's floors by three points.
 SETTINGS = ("SAMPLE_SIZE=1600", "MAX_LENGTH=48", "LEARNING_RATE=3e-4")
 LINES = {"train.csv": 900, "test_a.csv": 500}
 

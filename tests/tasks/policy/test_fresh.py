@@ -54,20 +54,19 @@ def test_new_language_is_learned_from_and_tested_on(test):
     assert all(set(found.fresh[split]) <= set(found.rows[split]) for split in SPLITS)
     assert counts["train"] > 150
     assert 50 < counts["test"] < 100  # a quarter
-    assert len(found.rows["train"]) == 400
+    assert len(found.rows["train"]) == 400 + counts["train"]
     assert len(set(found.rows["test"]) & set(test or OLD)) > counts["test"]
     assert found.tallies[-1].file == "feedback.jsonl"
     assert f"{counts['train']:,} train" in found.notes[-1]
 
 
-def test_many_labelled_answers_take_half_of_each_split_at_most():
-    found = ingested(rows(3000, drifted=True), OLD, TEST, most=400)
+def test_no_old_row_makes_room_for_labelled_answers_and_these_are_as_many_at_most():
+    before, found = ingested(None, OLD, TEST), ingested(rows(3000, drifted=True), OLD, TEST)
 
-    assert {split: len(found.fresh[split]) for split in ("train", "validation")} == {
-        "train": 200,
-        "validation": 20,
-    }
-    assert len(found.rows["train"]) == 400
+    for split in ("train", "validation"):
+        old = set(found.rows[split]) - set(found.fresh[split])
+        assert old == set(before.rows[split])
+        assert len(found.fresh[split]) == len(old)
     assert len(found.fresh["test"]) * 2 <= len(found.rows["test"]) + 1 <= DATA.test_size
 
 
