@@ -47,8 +47,7 @@ class Shipper:
         # Apart, for it must not wait while S3 lets us wait.
         threading.Thread(target=self._secure_all, args=(ending,), daemon=True).start()
         while not ending.wait(_LOOK_S):
-            if time.monotonic() >= self._next:
-                self.ship()
+            self.look()
         self.secure()
         self.ship()
 
@@ -81,6 +80,11 @@ class Shipper:
             return size
         finally:
             os.close(file)
+
+    def look(self) -> None:
+        """Ship, unless S3 has just failed."""
+        if time.monotonic() >= self._next:
+            self.ship()
 
     def ship(self) -> None:
         """Ship every complete file, the oldest first, until S3 takes no more."""

@@ -5,12 +5,16 @@ import json
 import subprocess
 import sys
 import threading
+from itertools import chain
 from uuid import uuid4
 
 import boto3
+import botocore.endpoint
 import pyarrow.parquet as pq
 import pytest
 
+import serving.shipper
+import serving.spool
 from serving import app
 from serving.shipper import Shipper
 from serving.spool import Spool
@@ -36,6 +40,33 @@ def place():
 @pytest.fixture
 def shipper(place, tmp_path, s3):
     return Shipper(tmp_path, f"s3://{BUCKET}/{place}")
+
+
+class Clock:
+    """Stand in for `time`: whoever sleeps is there at once."""
+
+    def __init__(self) -> None:
+        self.now = MIDNIGHT / 1000
+
+    def monotonic(self) -> float:
+        return self.now
+
+    time = monotonic
+
+    def time_ns(self) -> int:
+        return int(self.now * 10**9)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of spool and shipper, and of botocore's waits between its tries."""
+    clock = Clock()
+    for module in (serving.spool, serving.shipper, botocore.endpoint):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 def line(name: str, timestamp: int = MIDNIGHT) -> bytes:
@@ -114,6 +145,39 @@ def test_what_s3_does_not_take_stays_and_is_shipped_later(shipper, s3, place, tm
     assert before == {}
     assert shipped(s3, place) == {"dt=2026-06-20/hour=00": ["a"]}
     assert json.loads((tmp_path / "shipper.json").read_text())["ship_errors"] == 1
+
+
+def test_s3_down_for_an_hour_loses_no_row_that_was_taken(place, tmp_path, s3, sandbox, clock):
+    spool = Spool(tmp_path, 12_000, seconds=60)
+    shipper = Shipper(tmp_path, f"s3://{BUCKET}/{place}")
+    down, most, taken = clock.now, 0, []
+    sandbox.clear_calls()
+    sandbox.fault(kind="error-500", service="s3", action="PutObject", times=10_000)
+
+    while clock.now < down + 3600:
+        name = f"row-{clock.now - down:.3f}"
+        if spool.append("prediction", [line(name, int(clock.now * 1000))]):
+            taken.append(name)
+        spool.look()
+        shipper.secure()
+        shipper.look()
+        most = max(most, sum(file.stat().st_size for file in tmp_path.glob("*-*")))
+        clock.sleep(15)
+    tried = len(sandbox.calls(under=f"{BUCKET}/{place}"))
+    during = shipped(s3, place)
+    sandbox.clear_faults()
+    sandbox.fault(kind="commit-then-500", service="s3", action="PutObject")
+    spool.close()
+    for _ in range(2):  # the answer to the first object is lost, so it is sent again
+        clock.sleep(30)
+        shipper.look()
+
+    assert during == {}
+    assert 100 < tried < 300  # no flood for an S3 that is down
+    assert 11_000 < most <= 12_000
+    assert 0 < spool.dropped["prediction"] < 200
+    assert sorted(chain.from_iterable(shipped(s3, place).values())) == sorted(taken)
+    assert not [*tmp_path.glob("*.prediction.*")]
 
 
 def test_the_totals_outlive_the_process(place, tmp_path, s3):
