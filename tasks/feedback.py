@@ -64,10 +64,10 @@ def new_labels(bucket: str, classifier: str, window: FeedbackWindow) -> int:
 
 
 @live(task_run_name="gather feedback of {classifier}")
-def gather(bucket: str, classifier: str, window: FeedbackWindow, folder: str) -> Gathered:
-    """Write each text that was labelled in the window beside its last label.
+def gather(bucket: str, classifier: str, window: FeedbackWindow, folder: str) -> Gathered | None:
+    """Write each text that was labelled in the window beside its last label; None without any.
 
-    BadData when the log holds nothing but hashes of the texts.
+    Where the log holds nothing but hashes of the texts that is BadData, if labels are needed.
     """
     labels = _labels(bucket, classifier, window.since, window.until)
     joined = _joined(bucket, classifier, labels, window.answered_since, window.until, texts=True)
@@ -79,16 +79,20 @@ def gather(bucket: str, classifier: str, window: FeedbackWindow, folder: str) ->
             ' be learned from them; set text = "mask" in [capture] of the classifier file and'
             " release, later answers can be learned from"
         )
-        raise BadData(where, None, "hashed_texts", detail)
-    file = Path(folder, fresh.FILES.train)
-    with file.open("w", encoding="ascii") as written:
-        for row in rows:
-            written.write(json.dumps({"label": row.label, "text": row.answer.text}) + "\n")
+        if window.needed:
+            raise BadData(where, None, "hashed_texts", detail)
+        logger.warning("%s: %s", where, detail)
     logger.info(
         "%s: %d labels, %d rows to learn from, %d of requests that the log does not have,"
         " %d of ids used twice",
         *(classifier, len(labels), len(rows), joined.unknown, joined.ambiguous),
     )
+    if not rows:
+        return None
+    file = Path(folder, fresh.FILES.train)
+    with file.open("w", encoding="ascii") as written:
+        for row in rows:
+            written.write(json.dumps({"label": row.label, "text": row.answer.text}) + "\n")
     return Gathered(window, file, len(labels), len(rows))
 
 

@@ -14,6 +14,9 @@ class FeedbackWindow(BaseModel, frozen=True, extra="forbid"):
     reach_days: float = Field(
         60, gt=0, le=3650, description="how much older than `since` a labelled answer may be"
     )
+    needed: bool = Field(
+        True, description="labels that cannot be learned from are an error; else they are left out"
+    )
 
     @model_validator(mode="after")
     def _is_a_span(self) -> Self:

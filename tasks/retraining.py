@@ -18,7 +18,7 @@ from tasks.feedback_policy import Feedback
 from tasks.feedback_window import FeedbackWindow
 from tasks.policy import governor, retrains
 from tasks.policy.governor import Answer, Case, Ruling
-from tasks.reasons import MEASURED, End, Ending, Journal, Reason, Request, Run
+from tasks.reasons import ASKED_BY_MONITOR, MEASURED, End, Ending, Journal, Reason, Request, Run
 from tasks.records import Place, Served
 from tasks.retrain_policy import Retrain
 from tasks.retries import live
@@ -50,14 +50,14 @@ class Asked:
         return self.request.reason if self.request else Reason()
 
     @property
-    def feedback(self) -> FeedbackWindow | None:
+    def feedback(self) -> FeedbackWindow:
         """The labels to learn from beside the source: those that were there when it was asked.
 
-        None for a person, whose run, started again, is to find the rows of the first.
+        Else a model that learned what callers say would give way to one that did not.
         """
-        if self.request is None or self.reason.kind == "manual":
-            return None
-        return self.labels.window(self.request.at)
+        assert self.request is not None  # it was granted
+        needed = self.reason.kind in ASKED_BY_MONITOR
+        return self.labels.window(self.request.at).model_copy(update={"needed": needed})
 
 
 @live
@@ -73,8 +73,9 @@ def request_retrain(place: Place, limits: Retrain, reason: Reason) -> Request:
     journal, _ = shelf.read(s3, bucket, place.classifier)
     name = retrains.fingerprint(place.classifier, reason, serving(place), journal, limits, now)
     kept = reason.model_copy(update={"fingerprint": name})
+    at = _first_said(place, kept, journal, limits, now)
     return shelf.ask(
-        s3, bucket, Request(fingerprint=name, classifier=place.classifier, reason=kept, at=now)
+        s3, bucket, Request(fingerprint=name, classifier=place.classifier, reason=kept, at=at)
     )
 
 
@@ -201,6 +202,18 @@ def _found(place: Place, limits: Retrain, reason: Reason, holder: str) -> Reques
     if reason.kind == "manual":  # each time a person asks it is another wish
         reason = reason.model_copy(update={"note": f"{reason.note} {holder}".strip()})
     return request_retrain.fn(place, limits, reason)
+
+
+def _first_said(
+    place: Place, reason: Reason, journal: Journal, limits: Retrain, now: datetime
+) -> datetime:
+    """A person who starts again what broke wants the same: its rows are found, and so its job."""
+    broken = retrains.broken(journal, limits, now) if reason.kind == "manual" else None
+    if broken is None:
+        return now
+    s3 = aws.client("s3")
+    earlier = shelf.find(s3, place.models_bucket, place.classifier, broken.fingerprint)
+    return earlier.at if earlier else now
 
 
 def _claim(place: Place, chosen: Classifier, request: Request, holder: str, resume: bool) -> Ruling:

@@ -62,6 +62,15 @@ def refused_in_a_row(journal: Journal) -> tuple[Run, ...]:
     return tuple(row)
 
 
+def broken(journal: Journal, limits: Retrain, now: datetime) -> Run | None:
+    """The newest retrain, if it did not get to a verdict and its cooldown is not over."""
+    run = journal.runs[-1] if journal.runs else None
+    if run is None or run.ending not in (None, Ending.FAILED, Ending.LOST):
+        return None
+    over = now - (run.ended or now) > timedelta(hours=limits.cooldown_hours)
+    return None if over else run
+
+
 def began(
     journal: Journal,
     request: Request,

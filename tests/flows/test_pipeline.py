@@ -171,8 +171,25 @@ def test_a_person_and_the_week_train_by_their_own_reasons(steps):
         ("manual", Ending.PROMOTED, "5"),
         ("weekly", Ending.PROMOTED, "6"),
     ]
-    assert steps.done[0][-1] is None
+    windows = [window for name, *_, window in steps.done if name == "ingest"]
+    assert [window.needed for window in windows] == [False] * 3
+    assert all(window.until - window.since == timedelta(days=30) for window in windows)
     assert again.name == "NotNeeded"
+
+
+def test_a_person_who_starts_again_what_broke_finds_its_rows(steps):
+    steps.error = {"train": NotFound("no machine")}
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            pipeline("news")
+    steps.error = {}
+    pipeline("news")
+    pipeline("news")
+
+    first, second, third, later = (
+        window.until for name, *_, window in steps.done if name == "ingest"
+    )
+    assert first == second == third < later
 
 
 def test_a_version_that_served_already_is_no_new_one(steps):

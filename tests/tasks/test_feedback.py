@@ -96,10 +96,17 @@ def test_texts_logged_before_the_policy_was_hash_are_still_learned_from(classifi
     assert gather(BUCKET, classifier, LAST_WEEK, str(tmp_path)).rows == 1
 
 
-def test_an_empty_window_is_an_empty_file(classifier, tmp_path):
-    found = gather(BUCKET, classifier, LAST_WEEK, str(tmp_path))
+def test_hashes_are_left_out_where_nobody_needs_labels(classifier, tmp_path, caplog):
+    hashed = redact("a text", "hash")
+    log(classifier, [("a", ago(3), hashed)], [("a", ago(2), "World")])
+    offered = LAST_WEEK.model_copy(update={"needed": False})
 
-    assert (found.labels, found.rows, found.file.read_text()) == (0, 0, "")
+    assert gather(BUCKET, classifier, offered, str(tmp_path)) is None
+    assert "the log holds hashes" in caplog.text
+
+
+def test_an_empty_window_is_nothing_to_learn_from(classifier, tmp_path):
+    assert gather(BUCKET, classifier, LAST_WEEK, str(tmp_path)) is None
 
 
 def test_a_window_that_ends_before_it_begins_is_refused():
