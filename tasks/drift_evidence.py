@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from mlflow.exceptions import MlflowException
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -69,7 +68,7 @@ def log_check(
         client = registry.client(mlflow_uri)
         experiment = f"{about.classifier}-drift"
         path = tracking.note(client, experiment, check.name, numbers, tags, report)
-    except MlflowException as error:
+    except registry.refusal() as error:
         log.warning("MLflow does not get the check %s: %s", check.name, error)
         return ""
     return f"{mlflow_uri.rstrip('/')}/{path}/artifacts/report.html?workflowType=machine_learning"

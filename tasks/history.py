@@ -2,7 +2,6 @@
 
 import logging
 
-from mlflow.exceptions import MlflowException
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -50,7 +49,7 @@ def tell_registry(place: Place, mlflow_uri: str, model: str, release: Release) -
         last = ledger.read(aws.client("s3"), place.models_bucket, folder, last=_TAGGED)
         for version, tags in history.tags([record.entry for record in last]).items():
             registry.set_tags(client, model, version, tags)
-    except MlflowException as error:
+    except registry.refusal() as error:
         log.warning("aliases and tags of %s are behind the journal: %s", model, error)
         return f"not told, reconcile does it later: {error}"
     return "aliases and tags are as the ledger says"

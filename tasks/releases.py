@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import decisions
-from tasks.adapters import aws, bundles, journal, verdicts
+from tasks.adapters import aws, bundles, journal, registry, verdicts
 from tasks.errors import BadInput, Conflict, GateFailed, NotFound
 from tasks.policy import releases
 from tasks.records import ModelVersion, Place, Release, Served, Verdict
@@ -28,8 +28,6 @@ def is_champion(release: Release | None, wanted: Served) -> bool:
 @live
 def choose_version(mlflow_uri: str, model: str, version: str | None) -> ModelVersion:
     """The version asked for, or the challenger."""
-    from tasks.adapters import registry  # MLflow: two seconds that reconcile has no use for
-
     client = registry.client(mlflow_uri)
     if version is not None:
         return registry.get_version(client, model, version)
@@ -158,8 +156,6 @@ def keep_unfinished(place: Place, release: Release, reason: str) -> None:
 @live
 def converge_aliases(mlflow_uri: str, model: str, release: Release) -> None:
     """Point `champion` and `previous` at what the journal says; twice is the same as once."""
-    from tasks.adapters import registry
-
     client = registry.client(mlflow_uri)
     for alias, served in (("champion", release.champion), ("previous", release.previous)):
         if served is not None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
-from mlflow.exceptions import MlflowException
 
 from tasks import alerts, releases
 from tasks.adapters import aws, bundles, journal, ledger, registry
@@ -92,7 +91,7 @@ def tell_failure(place: Place, wanted: Served, told: dict[str, str], reason: str
 def _registered(wanted: Served, mlflow_uri: str, model: str) -> Served:
     try:
         found = registry.get_version(registry.client(mlflow_uri), model, wanted.version)
-    except (MlflowException, NotFound) as error:
+    except (registry.refusal(), NotFound) as error:
         raise NotFound(
             f"version {wanted.version}: its ledger record is too old to name the bundle's address, "
             f"and the registry at {mlflow_uri} does not tell it: {error}"

@@ -4,7 +4,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from tasks.adapters import aws
+from tasks.adapters import aws, registry
 from tasks.errors import GateFailed
 from tasks.policy import smoke
 from tasks.policy.answers import Asked
@@ -62,8 +62,6 @@ def try_out(session: Session, golden: GoldenTexts, max_chars: int, callers: int)
 def log_report(mlflow_uri: str, run_id: str, report: SmokeReport) -> bool:
     """Put the numbers on the run; a registry that is away is a warning."""
     numbers = {f"smoke/{name}": value for name, value in report.numbers.items()}
-    from tasks.adapters import registry  # MLflow: two seconds that reconcile has no use for
-
     return registry.offer_metrics(registry.client(mlflow_uri), run_id, numbers)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from tokenizers import Tokenizer
 
 DIMENSIONS = 64
@@ -44,6 +43,8 @@ class Tokens:
 
     def means(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean of the table's rows for each text's tokens; zeros for a text without any."""
+        from scipy.sparse import csr_array  # half a second that a flow's start need not wait
+
         ones = np.ones(len(self.ids), np.float32)
         shape = (len(self.begins) - 1, len(table))
         sums = csr_array((ones, self.ids, self.begins), shape=shape) @ table

@@ -9,14 +9,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.errors import NotFound
 from tasks.records import ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
 Alias = Literal["challenger", "champion", "previous"]
 
@@ -26,15 +26,27 @@ _METRICS_A_CALL = 1000  # MLflow takes no more at once
 _EVIDENCE = ("classifier", "bundle_digest", "snapshot_sha256", "job_name")
 
 
-def client(tracking_uri: str) -> MlflowClient:
+def client(tracking_uri: str) -> "MlflowClient":
     """A client of the server that tracks runs and holds the registry."""
+    from mlflow import MlflowClient  # seconds that a run which has not begun yet need not wait
+
     # sagemaker-mlflow, a plugin that comes with the SDK, warns on every call to a server that is
     # not an ARN.
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
-def register(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:
+def refusal() -> "type[MlflowException]":
+    """What MLflow raises; an `except` asks for it only once something was raised."""
+    from mlflow.exceptions import MlflowException
+
+    found: type[MlflowException] = MlflowException
+    return found
+
+
+def register(
+    client: "MlflowClient", version: ModelVersion, tags: Mapping[str, str]
+) -> ModelVersion:
     """The one version of `version.job_name`, made when it is not there; answers with its number.
 
     Registering twice, or losing the answer of the first call, still leaves one version.
@@ -57,64 +69,69 @@ def register(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str
     return _record(first)
 
 
-def get_by_alias(client: MlflowClient, name: str, alias: Alias) -> ModelVersion | None:
+def get_by_alias(client: "MlflowClient", name: str, alias: Alias) -> ModelVersion | None:
     """What the alias points at, None when there is no such model or alias.
 
     Every other error goes through: not being able to ask is never "no champion".
     """
     try:
         aliases = client.get_registered_model(name).aliases
-    except MlflowException as error:
+    except refusal() as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
     return get_version(client, name, str(aliases[alias])) if alias in aliases else None
 
 
-def get_version(client: MlflowClient, name: str, version: str) -> ModelVersion:
+def get_version(client: "MlflowClient", name: str, version: str) -> ModelVersion:
     """One version by its number."""
     try:
         return _record(client.get_model_version(name, version))
-    except MlflowException as error:
+    except refusal() as error:
         if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise
         raise NotFound(f"model {name} has no version {version}; train makes one") from error
 
 
-def set_alias(client: MlflowClient, name: str, alias: Alias, version: str) -> None:
+def set_alias(client: "MlflowClient", name: str, alias: Alias, version: str) -> None:
     """Point the alias at the version; doing it twice is doing it once."""
     client.set_registered_model_alias(name, alias, version)
 
 
-def delete_alias(client: MlflowClient, name: str, alias: Alias) -> None:
+def delete_alias(client: "MlflowClient", name: str, alias: Alias) -> None:
     """Point the alias at nothing; fine when it was not there."""
     client.delete_registered_model_alias(name, alias)
 
 
-def set_tags(client: MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
-    """Set tags of one version; others stay."""
+def set_tags(client: "MlflowClient", name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Set tags of one version; others stay, and what is so already is not written again."""
+    known = get_tags(client, name, version) if tags else {}
     for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
+        if known.get(key) != value:
+            client.set_model_version_tag(name, version, key, value)
 
 
-def tag_run(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
+def tag_run(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
     """Set tags of the run that made a version; others stay."""
-    for key, value in tags.items():
-        client.set_tag(run_id, key, value)
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
-def get_tags(client: MlflowClient, name: str, version: str) -> dict[str, str]:
+def get_tags(client: "MlflowClient", name: str, version: str) -> dict[str, str]:
     """All tags of one version."""
     return dict(client.get_model_version(name, version).tags)
 
 
-def describe(client: MlflowClient, name: str, version: str, text: str) -> None:
+def describe(client: "MlflowClient", name: str, version: str, text: str) -> None:
     """What the registry's page says about one version."""
     client.update_model_version(name, version, text)
 
 
-def log_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float]) -> None:
+def log_metrics(client: "MlflowClient", run_id: str, numbers: Mapping[str, float]) -> None:
     """Metrics of a run; one that has its value already gets no second point."""
+    from mlflow.entities import Metric
+
     known = client.get_run(run_id).data.metrics
     now = int(time.time() * 1000)
     new = [
@@ -124,17 +141,17 @@ def log_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float])
         client.log_batch(run_id, metrics=new[start : start + _METRICS_A_CALL])
 
 
-def offer_metrics(client: MlflowClient, run_id: str, numbers: Mapping[str, float]) -> bool:
+def offer_metrics(client: "MlflowClient", run_id: str, numbers: Mapping[str, float]) -> bool:
     """`log_metrics` of numbers that nothing waits for: a server that is away is a warning."""
     try:
         log_metrics(client, run_id, numbers)
-    except MlflowException as error:
+    except refusal() as error:
         log.warning("run %s does not get %s: %s", run_id, ", ".join(numbers), error)
         return False
     return True
 
 
-def log_files(client: MlflowClient, run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
+def log_files(client: "MlflowClient", run_id: str, folder: str, files: Mapping[str, bytes]) -> None:
     """Artifacts of a run in `folder` (empty: on top), over earlier ones of these names."""
     with TemporaryDirectory() as scratch:
         for name, content in files.items():
@@ -142,23 +159,23 @@ def log_files(client: MlflowClient, run_id: str, folder: str, files: Mapping[str
         client.log_artifacts(run_id, scratch, folder or None)
 
 
-def _ensure_model(client: MlflowClient, name: str) -> None:
+def _ensure_model(client: "MlflowClient", name: str) -> None:
     try:
         client.create_registered_model(name)
-    except MlflowException as error:
+    except refusal() as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
 
 
-def _of_job(client: MlflowClient, name: str, job: str) -> list[Any]:
+def _of_job(client: "MlflowClient", name: str, job: str) -> list[Any]:
     found = client.search_model_versions(f"name='{name}' and tag.job_name='{job}'")
     return sorted(found, key=lambda version: int(version.version))
 
 
-def _delete(client: MlflowClient, name: str, version: str) -> None:
+def _delete(client: "MlflowClient", name: str, version: str) -> None:
     try:
         client.delete_model_version(name, version)
-    except MlflowException as error:
+    except refusal() as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
 

@@ -1,16 +1,17 @@
 """MLflow runs: that of a study with the runs of its jobs nested in it, that of a drift check."""
 
 from collections.abc import Mapping
-
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
+from typing import TYPE_CHECKING
 
 from tasks.adapters import registry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _PARENT = "mlflow.parentRunId"  # MLflow's own tag: its page shows a tree by it
 
 
-def begin(client: MlflowClient, experiment: str, study: str, tags: Mapping[str, str]) -> str:
+def begin(client: "MlflowClient", experiment: str, study: str, tags: Mapping[str, str]) -> str:
     """The id of the study's run, made when there is none and open again when it had ended."""
     where = _experiment(client, experiment)
     if found := client.search_runs([where], f"tags.study = '{study}'", max_results=1):
@@ -21,7 +22,7 @@ def begin(client: MlflowClient, experiment: str, study: str, tags: Mapping[str, 
     return str(run.info.run_id)
 
 
-def nest(client: MlflowClient, parent: str, job: str) -> bool:
+def nest(client: "MlflowClient", parent: str, job: str) -> bool:
     """Put the job's run below the study's; False while the job has none."""
     where = client.get_run(parent).info.experiment_id
     found = client.search_runs([where], f"tags.job_name = '{job}'", max_results=1)
@@ -31,7 +32,7 @@ def nest(client: MlflowClient, parent: str, job: str) -> bool:
 
 
 def end(
-    client: MlflowClient,
+    client: "MlflowClient",
     run_id: str,
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
@@ -48,7 +49,7 @@ def end(
 
 
 def note(
-    client: MlflowClient,
+    client: "MlflowClient",
     experiment: str,
     name: str,
     metrics: Mapping[str, float],
@@ -67,12 +68,12 @@ def note(
     return f"#/experiments/{where}/runs/{run_id}"
 
 
-def _experiment(client: MlflowClient, name: str) -> str:
+def _experiment(client: "MlflowClient", name: str) -> str:
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(name))
-    except MlflowException as error:
+    except registry.refusal() as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         return str(client.get_experiment_by_name(name).experiment_id)

@@ -2,18 +2,22 @@
 
 import base64
 import io
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY, RED = "#2f6fde", "#e8833a", "#9aa3af", "#c8372d"
 
 
-def figure(width: float = 7, height: float = 4) -> Figure:
+def figure(width: float = 7, height: float = 4) -> "Figure":
     """An empty figure, inches. No pyplot: it keeps state that concurrent tasks would share."""
+    from matplotlib.figure import Figure  # a second that a run without pictures need not wait
+
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def png(drawn: Figure) -> bytes:
+def png(drawn: "Figure") -> bytes:
     """The picture as PNG. The same drawing gives the same bytes."""
     stream = io.BytesIO()
     drawn.savefig(stream, format="png", dpi=110, metadata={"Software": None})

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from matplotlib import dates
-
 from tasks.pictures.base import BLUE, GREY, ORANGE, RED, figure, png
 
 _COLOURS = {"OK": BLUE, "SUSPECTED": ORANGE, "DETECTED": RED}
-_timeline: Any = dates  # which carries no types
 
 
 class Point(NamedTuple):
@@ -23,9 +20,12 @@ class Point(NamedTuple):
 
 def trend(points: Sequence[Point], threshold: float) -> bytes:
     """The scores over time beside the threshold, as PNG; a line where another version began."""
+    from matplotlib import dates
+
+    timeline: Any = dates  # which carries no types
     drawn = figure(9, 3)
     axes = drawn.subplots()
-    at = [float(_timeline.date2num(point.until)) for point in points]
+    at = [float(timeline.date2num(point.until)) for point in points]
     axes.plot(at, [point.score for point in points], color=GREY, linewidth=1)
     for outcome, colour in _COLOURS.items():
         rows = [row for row, point in enumerate(points) if point.outcome == outcome]
@@ -47,9 +47,9 @@ def trend(points: Sequence[Point], threshold: float) -> bytes:
     axes.set_ylim(0, min(1.0, max(0.1, 1.25 * top)))
     if len(at) == 1:  # matplotlib would show some years around it
         axes.set_xlim(at[0] - 0.5, at[0] + 0.5)
-    locator = _timeline.AutoDateLocator()
+    locator = timeline.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(_timeline.ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(timeline.ConciseDateFormatter(locator))
     axes.set_xlabel("end of the window, UTC", fontsize=9)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

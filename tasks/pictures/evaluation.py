@@ -1,20 +1,22 @@
 """Pictures of an evaluation and of a training run."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tasks.pictures.base import BLUE, GREY, ORANGE, figure
 from training.formats import Evaluation, ModelScore, TrainingCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _INK = "#1f2937"
 _MANY = 8  # classes whose names no longer fit side by side
 
 
-def confusion(score: ModelScore, labels: Sequence[str]) -> Figure:
+def confusion(score: ModelScore, labels: Sequence[str]) -> "Figure":
     """Counts, coloured by share of the true class; many classes go from the largest down."""
     order = _by_size(score, labels) if len(labels) > _MANY else list(range(len(labels)))
     cells = np.asarray(score.confusion)[np.ix_(order, order)]
@@ -37,14 +39,14 @@ def confusion(score: ModelScore, labels: Sequence[str]) -> Figure:
             column, row, cells[row, column], ha="center", va="center", fontsize=size, color=colour
         )
     axes.set(xlabel="answer", ylabel="truth (rows)", title="Answers of the challenger")
-    bar = drawn.colorbar(image, ax=axes, fraction=0.04, pad=0.02, format=PercentFormatter(1.0))
+    bar = drawn.colorbar(image, ax=axes, fraction=0.04, pad=0.02, format="{x:.0%}")
     bar.outline.set_visible(False)
     bar.set_label("share of the true class")
     axes.spines[:].set_visible(False)
     return drawn
 
 
-def reliability(evaluation: Evaluation) -> Figure:
+def reliability(evaluation: Evaluation) -> "Figure":
     """Accuracy beside confidence in each bin, and how many answers are in it, of both models."""
     drawn = figure(7, 5.6)
     above, below = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1.3))
@@ -69,12 +71,12 @@ def reliability(evaluation: Evaluation) -> Figure:
     )
     drawn.legend(loc="outside lower center", ncols=2, frameon=False)
     below.set(xlabel="confidence", ylabel="share of answers")
-    below.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    below.yaxis.set_major_formatter("{x:.0%}")
     _plain(above, below)
     return drawn
 
 
-def classes(evaluation: Evaluation) -> Figure:
+def classes(evaluation: Evaluation) -> "Figure":
     """F1 of each class, the largest class on top, of both models."""
     labels = evaluation.labels
     names = [labels[at] for at in _by_size(evaluation.challenger, labels)]
@@ -99,7 +101,7 @@ def classes(evaluation: Evaluation) -> Figure:
     return drawn
 
 
-def curve(training: TrainingCurve) -> Figure:
+def curve(training: TrainingCurve) -> "Figure":
     """Losses and scores after each epoch; the line marks the epoch that was kept."""
     drawn = figure(8, 3.4)
     left, right = drawn.subplots(1, 2)
@@ -115,7 +117,7 @@ def curve(training: TrainingCurve) -> Figure:
             axes.plot(epochs, values, line, color=colour, marker="o", markersize=4, label=name)
         axes.axvline(training.best_epoch, color=GREY, linestyle="--", linewidth=1)
         axes.set(xlabel="epoch", xlim=(0.5, len(epochs) + 0.5))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.locator_params(axis="x", integer=True)
         axes.legend(frameon=False)
     left.set(title="Loss", ylim=(0, None))
     right.set(title=f"On the validation rows (kept: epoch {training.best_epoch})", ylim=(0, 1.02))
@@ -135,7 +137,7 @@ def _by_size(score: ModelScore, labels: Sequence[str]) -> list[int]:
     return sorted(range(len(labels)), key=lambda at: -score.classes[labels[at]].support)
 
 
-def _plain(*charts: Axes) -> None:
+def _plain(*charts: "Axes") -> None:
     for axes in charts:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=GREY, alpha=0.25, linewidth=0.6)

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from tasks.pictures.base import BLUE, GREY, ORANGE, figure, png
 from tasks.policy.quality import cut_words
 from tasks.policy.splits import Chosen
 from training.formats import Split
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS: dict[Split, str] = {"train": BLUE, "validation": ORANGE, "test": GREY}
 _ORDER: dict[str, int] = {split: at for at, split in enumerate(COLOURS)}
@@ -29,7 +31,7 @@ def drawn(labels: Sequence[str], rows: Chosen, max_length: int) -> bytes:
     return png(whole)
 
 
-def _lengths(axes: Axes, rows: Chosen, cut: float, max_length: int) -> None:
+def _lengths(axes: "Axes", rows: Chosen, cut: float, max_length: int) -> None:
     words = {split: [text.count(" ") + 1 for text, _ in found] for split, found in rows.items()}
     ordered = sorted(count for counts in words.values() for count in counts)
     # A few endless texts would press all others into the first bar: they share the last one.
@@ -58,7 +60,7 @@ def _lengths(axes: Axes, rows: Chosen, cut: float, max_length: int) -> None:
     _legend(axes)
 
 
-def _classes(axes: Axes, labels: Sequence[str], rows: Chosen) -> None:
+def _classes(axes: "Axes", labels: Sequence[str], rows: Chosen) -> None:
     counts = {split: Counter(label for _, label in found) for split, found in rows.items()}
     train = counts["train"]
     ordered = sorted(labels, key=lambda label: (train[label], label))
@@ -86,7 +88,7 @@ def _classes(axes: Axes, labels: Sequence[str], rows: Chosen) -> None:
     _legend(axes)
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: "Axes") -> None:
     """Above the drawing: inside, it would lie on bars or numbers of some data sets."""
     handles, names = axes.get_legend_handles_labels()
     ordered = sorted(

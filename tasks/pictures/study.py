@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING
 
 from tasks.pictures.base import BLUE, GREY, ORANGE, RED, figure, png
 from tasks.search import Search, Value, label
 from tasks.trials import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NOTHING = "no trial has a score yet"
 
@@ -40,7 +38,7 @@ def history(trials: Sequence[Trial], objective: str, now: float | None) -> bytes
         axes.axvline(one.number, color=RED, alpha=0.4, label="" if at else "failed")
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{label(objective)} on validation rows")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params(axis="x", integer=True)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
@@ -52,6 +50,10 @@ def history(trials: Sequence[Trial], objective: str, now: float | None) -> bytes
 
 def parallel(trials: Sequence[Trial], space: Mapping[str, Search], objective: str) -> bytes:
     """A line through the values of each scored trial: the darker, the better, thick the best."""
+    import matplotlib as mpl
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
     drawn = figure(max(6.0, 1.9 * len(space) + 1.5), 3.8)
     axes = drawn.add_subplot()
     axes.spines[:].set_visible(False)
@@ -88,7 +90,7 @@ def parallel(trials: Sequence[Trial], space: Mapping[str, Search], objective: st
 
 
 def _points(
-    axes: Axes, trials: Sequence[Trial], state: str, colour: str, marker: str, name: str
+    axes: "Axes", trials: Sequence[Trial], state: str, colour: str, marker: str, name: str
 ) -> None:
     shown = [
         (one.number, one.score) for one in trials if one.state == state and one.score is not None
@@ -97,7 +99,7 @@ def _points(
         axes.scatter(*zip(*shown, strict=True), color=colour, marker=marker, label=name, zorder=3)
 
 
-def _scale(axes: Axes, at: int, search: Search) -> None:
+def _scale(axes: "Axes", at: int, search: Search) -> None:
     axes.axvline(at, color=GREY, linewidth=1)
     for value in _ticks(search):
         height = _height(search, value)

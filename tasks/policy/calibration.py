@@ -8,7 +8,6 @@ domain classifier says how much more.
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from tasks.policy.effects import Floats
 from tasks.policy.signals import Features
@@ -48,6 +47,8 @@ def estimate(reference: Features, window: Features, weights: Floats, seed: int) 
 
 def likeness(reference: Features, window: Features) -> Floats:
     """How much more often each reference row's like is in the window; 1 on average."""
+    from sklearn.linear_model import LogisticRegression  # seconds, only where drift was seen
+
     both = np.concatenate([_place(reference), _place(window)])
     both = (both - both.mean(axis=0)) / np.sqrt(both.var(axis=0) + both.var(axis=0).mean())
     is_new = np.arange(len(both)) >= len(reference)
