@@ -22,7 +22,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHONPATH := $(CURDIR)
 export STATE CLASSIFIER DATA TARGET TEXT SAMPLE_SIZE EPOCHS MAX_LENGTH LEARNING_RATE
 
-.PHONY: help demo gameday up down status deploy monitor monitoring predict bootstrap test check lock bench install
+.PHONY: help demo gameday up down status deploy rollback monitor monitoring predict bootstrap test check lock bench install
 
 help:  ## show the verbs
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,6 +70,11 @@ deploy: install  ## put every deployment of prefect.yaml on the Prefect server (
 	@[ -n "$${PREFECT_API_URL:-}" ] || $(MAKE) --no-print-directory up STATE="$(STATE)"
 	[ -n "$${PREFECT_API_URL:-}" ] || { $(STACK_ENV); }
 	python -m deployments.apply
+
+rollback: install  ## put the last good version of CLASSIFIER back, even while Prefect and MLflow are down
+	@$(STACK_ENV)
+	eval "$$(python -m deployments.account)"
+	python -m flows.rollback "$$CLASSIFIER"
 
 gameday: install  ## a rehearsal of releases on the local stack: good, bad, killed, rolled back, again (some 10 minutes)
 	@[ -n "$${PREFECT_API_URL:-}" ] || $(MAKE) --no-print-directory deploy STATE="$(STATE)"

@@ -7,7 +7,17 @@ from datetime import datetime
 
 from prefect import flow
 
-from tasks import alerts, decisions, history, monitoring, releases, returning, rollout, targets
+from tasks import (
+    alerts,
+    decisions,
+    history,
+    monitoring,
+    own_server,
+    releases,
+    returning,
+    rollout,
+    targets,
+)
 from tasks.classifiers import Target
 from tasks.data import load_classifier
 from tasks.errors import OldSideDown
@@ -106,4 +116,5 @@ def _go_back(
 
 
 if __name__ == "__main__":
-    rollback(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)
+    with own_server.when_needed():
+        rollback(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None)

@@ -1,4 +1,4 @@
-"""A release on EC2 that really serves, and one whose process is killed on the way."""
+"""A release on EC2 that really serves, one whose process is killed, and a rollback on its own."""
 
 import os
 import signal
@@ -10,9 +10,11 @@ from prefect.settings import get_current_settings
 
 from deployments import smoke
 from flows.deploy import deploy
+from flows.rollback import rollback
 from tasks.adapters import aws, commands, probes, registry, secrets, stacks
 from tasks.records import Outcome
 
+NOBODY = "http://127.0.0.1:9"
 KILLED_AT = """
 import os
 from flows import deploy as module
@@ -30,6 +32,18 @@ def killed_at(step, version, monkeypatch):
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
+
+
+def back_alone(classifier):
+    """The runbook's command while neither a Prefect server nor MLflow and its registry answer."""
+    down = {"PREFECT_API_URL": f"{NOBODY}/api", "MLFLOW_TRACKING_URI": NOBODY}
+    ended = subprocess.run(
+        [sys.executable, "-m", "flows.rollback", classifier],
+        env={**os.environ, **down, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0
 
 
 def assert_smoke_by_hand(shelf, url, version, key, monkeypatch):
@@ -81,9 +95,13 @@ def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
     assert sum(len(commands.sent(aws.client("ssm"), one, op_id)) for one in ids) == 1
     assert shelf.actions()[-2:] == [("started", second), ("released", second)]
 
-    heard = back_and_timed(ask)
+    heard = back_and_timed(ask, back_alone)
+    after, told = shelf.journal(), shelf.ledger()
+    for _ in range(2):  # and nothing more is done by asking again
+        rollback("news")
 
     assert (heard.failures, ask()) == ([], first)
-    assert shelf.journal().champion.version == shelf.alias("champion") == first
+    assert (shelf.journal(), shelf.ledger()) == (after, told)
+    assert after.champion.version == shelf.alias("champion") == first
     sent = [commands.sent(aws.client("ssm"), one, shelf.journal().op_id) for one in ids]
     assert sent == [[], []]  # it ran all the time, on the other side

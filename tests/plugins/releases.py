@@ -187,12 +187,11 @@ class Callers:
 @pytest.fixture
 def back_and_timed(
     callers: type[Callers], record_property: Callable[[str, object], None]
-) -> Callable[[Callable[[], str]], Callers]:
+) -> Callable[..., Callers]:
     """Roll `news` back while a client asks; notes the seconds until the last wrong answer."""
+    from flows.rollback import rollback
 
-    def measure(ask: Callable[[], str]) -> Callers:
-        from flows.rollback import rollback
-
+    def measure(ask: Callable[[], str], go_back: Callable[[str], object] = rollback) -> Callers:
         last: dict[str, float] = {}
 
         def timed() -> str:
@@ -202,7 +201,7 @@ def back_and_timed(
 
         bad, began = ask(), time.monotonic()
         with callers(timed) as heard:
-            rollback("news")
+            go_back("news")
         record_property("seconds to roll back", round(last[bad] - began, 1))
         return heard
 
