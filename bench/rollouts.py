@@ -1,9 +1,9 @@
 """How often a rollout is taken back, by simulation: equal versions, and worse ones by how late.
 
 Each rollout draws its requests, errors and slow answers look by look. The rule of
-`tasks.policy.canary` looks at both measures with its shared alpha. The peers look at the measure of
-the case alone, from 100 requests of the new version on: the normal mixture SPRT (tau 0.01, alpha
-5 %), a z-test at each look (5 %), and "the new version's share is over the limit".
+`tasks.policy` looks at both measures and at what callers hear with its shared alpha. The peers look
+at the measure of the case alone, from 100 requests of the new version on: the normal mixture SPRT
+(tau 0.01, alpha 5 %), a z-test at each look (5 %), and "the new version's share is over the limit".
 """
 
 import argparse
@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from bench import rollout_answers
+from bench.rollout_answers import FIRST, Talk, Z
 from tasks.policy.canary import Limits
 from tasks.policy.sequential import p_above, p_worse
 
@@ -22,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 FALSE, AIM, CAUGHT = 0.05, 0.02, 0.95
-TAU, ALPHA, Z, FIRST = 0.01, 0.05, 1.645, 100
+TAU, ALPHA = 0.01, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,16 @@ class Probes:
     lost: float
     won: float
     texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What callers hear, of versions that fail equally often."""
+
+    name: str
+    talk: Talk
+    steps: tuple[Watch, ...]
+    share: float = 0.005  # of errors, and of slow answers, on both sides
 
 
 def beyond_doubt(seen: Seen, limit: float, level: float) -> Bools:
@@ -124,6 +136,8 @@ def rollouts(case: Case, count: int, seed: int) -> dict[str, Ints]:
         level = case.limits.level
         failed = beyond_doubt(seen, case.limit, level)
         failed |= beyond_doubt(other, case.other_limit, level)
+        said = rollout_answers.found(chance, rollout_answers.EVEN, requests, case.limits)
+        failed |= said["perennial"]
         _note(found["perennial"], failed, seen.new, before)
         for rule, says in PEERS.items():
             _note(found[rule], says(seen, case.limit), seen.new, before)
@@ -169,6 +183,25 @@ def answers(case: Probes, count: int, seed: int) -> dict[str, Ints]:
     return found
 
 
+def heard(case: Heard, count: int, seed: int) -> dict[str, Ints]:
+    """As `rollouts`, for what callers hear."""
+    chance = np.random.default_rng(seed)
+    found: dict[str, Ints] = {}
+    before = np.zeros(count, dtype=np.int64)
+    limits = Limits()
+    for step in case.steps:
+        requests = _requests(chance, step, count)
+        said = rollout_answers.found(chance, case.talk, requests, limits)
+        for _ in range(2):
+            seen = _answered(chance, requests, (case.share, case.share))
+            said["perennial"] |= beyond_doubt(seen, 2 * case.share, limits.level)
+        new = requests[0].cumsum(axis=1)
+        for rule, failed in said.items():
+            _note(found.setdefault(rule, np.full(count, -1)), failed, new, before)
+        before += new[:, -1]
+    return found
+
+
 def plan(requests: int) -> tuple[Watch, ...]:
     """The default plan, looked at every half minute, at so many requests per half minute."""
     return Watch(0.1, 60, requests), Watch(0.5, 120, requests)
@@ -201,6 +234,29 @@ WORSE = (
     Case("p99 400 to 800 ms in 500", (0.062, 0.0035), side_by_side(500), 0.01),
 )
 EVEN = Probes("equal answers, 10 % disagree", 0.05, 0.05, 4000)
+# As far apart as is allowed, and language that changes while it is watched.
+SAME = (
+    Heard("answers equal, busy", Talk(), plan(800)),
+    Heard("answers equal, 20 requests a look", Talk(), plan(20)),
+    Heard("answers equal, 2 labels, one rare", Talk((0.98, 0.02), (0.98, 0.02)), plan(100)),
+    Heard("answers equal, language moves", Talk(later=(0.85, 0.05, 0.05, 0.05)), plan(100)),
+    Heard("a label +10 points, busy", Talk((0.35, 0.25, 0.2, 0.2)), plan(800)),
+    Heard("a label +25 points, busy", Talk((0.5, 0.2, 0.15, 0.15)), plan(800)),
+    Heard("a label +25 points, 1:1", Talk((0.5, 0.2, 0.15, 0.15)), side_by_side(5000)),
+    Heard("unsure +25 points, busy", Talk(unsure=(0.35, 0.1)), plan(800)),
+)
+OTHER = (
+    Heard("one label always, 100 texts, 1:1", Talk((1, 0, 0, 0)), side_by_side(100)),
+    Heard("one label always, 50 texts, 1:9", Talk((1, 0, 0, 0)), (Watch(0.1, 50, 10),)),
+    Heard("a label +40 points in 2,000, 1:1", Talk((0.65, 0.15, 0.1, 0.1)), side_by_side(2000)),
+    Heard("a label +40 points in 1,000, 1:9", Talk((0.65, 0.15, 0.1, 0.1)), (Watch(0.1, 50, 200),)),
+    Heard(
+        "a label -40 points in 1,000, 1:9",
+        Talk((0.2, 0.4, 0.2, 0.2), (0.6, 0.2, 0.1, 0.1)),
+        (Watch(0.1, 50, 200),),
+    ),
+    Heard("unsure +40 points in 1,000, 1:9", Talk(unsure=(0.5, 0.1)), (Watch(0.1, 50, 200),)),
+)
 LESS = (
     Probes("-3 points in 2,000, 6 % disagree", 0.045, 0.015, 2000),
     Probes("-3 points in 3,500, 10 % disagree", 0.065, 0.035, 3500),
@@ -219,8 +275,10 @@ def main(arguments: Sequence[str]) -> int:
     rules = "".join(f"{rule:>16}" for rule in ("perennial", *PEERS))
     print(f"{'case':<34}{rules}  goal       median requests of the new version")
     equal = [_row(one.name, rollouts(one, asked.rollouts, asked.seed), "<= 5 %") for one in EQUAL]
+    equal += [_row(one.name, heard(one, asked.rollouts, asked.seed), "<= 5 %") for one in SAME]
     equal.append(_row(EVEN.name, answers(EVEN, asked.rollouts, asked.seed), "<= 5 %"))
     worse = [_row(one.name, rollouts(one, asked.rollouts, asked.seed), ">= 95 %") for one in WORSE]
+    worse += [_row(one.name, heard(one, asked.rollouts, asked.seed), ">= 95 %") for one in OTHER]
     worse += [_row(one.name, answers(one, asked.rollouts, asked.seed), ">= 95 %") for one in LESS]
     if asked.check:
         took = time.perf_counter() - started

@@ -36,6 +36,13 @@ class Rollout(BaseModel, frozen=True, extra="forbid"):
     min_requests: int = Field(
         200, ge=1, description="of each side in each step; fewer: longer, then probes, then back"
     )
+    max_answer_shift: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="how far the share of a label, or of unsure answers, may be from the old "
+        "version's, by the prediction log; 1: it is not judged",
+    )
 
     @model_validator(mode="after")
     def _steps_grow(self) -> Self:

@@ -1,18 +1,18 @@
 """One step of a rollout while it is looked at, again and again: how do both versions do?"""
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from tasks import releases
+from tasks import hearing, releases
 from tasks.adapters import aws
 from tasks.errors import DeployFailed, GateFailed
+from tasks.hearing import Callers
 from tasks.policy import canary, rollout_page
 from tasks.policy.canary import Finding, Limits
+from tasks.policy.heard import Both
 from tasks.policy.watch import Look, Move, Watched, next_move
 from tasks.records import Arm, Outcome, Place, Release, Served
 from tasks.retries import may_pass
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 _LOOKS_A_STEP = 20
 _LONGEST_PAUSE_S = 30.0
 _LEASE_MINUTES = 10.0  # a holder that says nothing for so long is taken for dead
-_PROBES_AT_ONCE = 4
 _ENDS = frozenset({Move.GO_ON, Move.TAKE_ALL})
 _FAILS = frozenset({Move.GO_BACK, Move.GIVE_UP})
 
@@ -58,9 +57,11 @@ class Watch:
     seen: Watched = field(default_factory=lambda: Watched(0, Outcome.INCONCLUSIVE))
     asked: tuple[tuple[str, str, str], ...] = ()
     offset: float = field(init=False)
+    callers: Callers | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.offset = self.looks[-1].minutes if self.looks else 0.0
+        self.callers = self.listening()
 
     @property
     def target(self) -> Target:
@@ -76,6 +77,7 @@ class Watch:
         return Limits(
             max_error_rate=self.plan.max_error_rate,
             min_requests=self.plan.min_requests,
+            max_answer_shift=self.plan.max_answer_shift,
             steps=len(self.plan.watched) + 1,
         )
 
@@ -85,10 +87,19 @@ class Watch:
         sick = (f"version {self.wanted.version} is not healthy",) if self.seen.new_down else ()
         return sick + self.looks[-1].finding.reasons
 
+    def listening(self) -> Callers | None:
+        """To what callers hear from now on; None where the old version answers nobody."""
+        old, plan = self.release.champion, self.plan
+        if old is None or self.step.percent == 100 or plan.max_answer_shift == 1:
+            return None
+        labels = tuple({label for _, label in self.texts})
+        return Callers(self.place, self.wanted, old, labels, self.since)
+
     def look(self) -> Move:
         """Renew the lease, read both sides, judge them, and say what to do."""
         self.release = releases.renew_release.fn(self.place, self.release, _LEASE_MINUTES)
         new, old, finding = self.found()
+        heard, finding = self.with_answers(finding)
         minutes = (time.monotonic() - self.begun) / 60
         self.seen = replace(
             self.seen,
@@ -100,7 +111,7 @@ class Watch:
         )
         move = next_move(self.step, self.seen)
         at = self.offset + minutes
-        self.looks.append(Look(self.step.percent, at, new, old, finding, move))
+        self.looks.append(Look(self.step.percent, at, new, old, finding, move, heard))
         log.info("%s: %s", rollout_page.headline(self.looks[-1]), "; ".join(self.reasons))
         return move
 
@@ -115,18 +126,17 @@ class Watch:
             nothing = Arm(self.wanted.version, 0, 0, 0)
             return nothing, None, Finding(Outcome.ERROR, (f"no metrics: {error}"[:300],), {})
         old = old if self.step.percent < 100 else None
-        finding = canary.judge(new, old, self.limits)
-        return new, old, self.with_answers(finding) if self.asked else finding
+        return new, old, canary.judge(new, old, self.limits)
 
-    def with_answers(self, finding: Finding) -> Finding:
-        """The finding, and FAIL when the probes' answers are worse than the old version's."""
-        answers = canary.judge_answers(self.asked, self.limits)
-        grave = answers.outcome is Outcome.FAIL
-        return Finding(
-            Outcome.FAIL if grave else finding.outcome,
-            (*answers.reasons, *finding.reasons) if grave else (*finding.reasons, *answers.reasons),
-            finding.numbers | answers.numbers,
-        )
+    def with_answers(self, finding: Finding) -> tuple[Both | None, Finding]:
+        """What callers heard, and the finding: FAIL when they or the probes got worse answers."""
+        both = None
+        if self.asked:
+            finding = canary.beside(finding, canary.judge_answers(self.asked, self.limits))
+        if self.callers:
+            both, heard = self.callers.judged(self.limits)
+            finding = canary.beside(finding, heard)
+        return both, finding
 
     def down(self, side: Side, before: int) -> int:
         """How many looks in a row found that side sick."""
@@ -139,6 +149,7 @@ class Watch:
                 log.warning("too slow: %s; the step begins again", grown)
                 self.since, self.begun = datetime.now(UTC), time.monotonic()
                 self.offset = self.looks[-1].minutes
+                self.callers = self.listening()
             self.seen = replace(self.seen, scaled=True)
         elif move is Move.PROBE:
             log.warning(
@@ -151,21 +162,5 @@ class Watch:
     def probe(self) -> tuple[tuple[str, str, str], ...]:
         """Ask both sides the same texts; (label, new's answer, old's answer) of each text once."""
         sides: tuple[Side, ...] = ("new", "old") if self.step.percent < 100 else ("new",)
-        rows = [self.texts[at % len(self.texts)] for at in range(self.plan.min_requests)]
-        told = [self.answers(side, [text for text, _ in rows]) for side in sides]
-        if len(sides) == 1:
-            return ()
-        pairs = zip(rows, told[0], told[1], strict=True)
-        once = {text: (label, new, old) for (text, label), new, old in pairs if new and old}
-        return tuple(once.values())
-
-    def answers(self, side: Side, texts: list[str]) -> list[str]:
-        """The labels that one side gives the texts, empty where it gave none."""
-        with (
-            self.target.session(*self.where, side) as session,
-            ThreadPoolExecutor(_PROBES_AT_ONCE) as pool,
-        ):
-            told = list(pool.map(lambda text: session.ask({"text": text}), texts))
-        return [
-            json.loads(one.body).get("prediction", "") if one.status == 200 else "" for one in told
-        ]
+        sessions = [self.target.session(*self.where, side) for side in sides]
+        return hearing.probe(sessions, self.texts, self.plan.min_requests)

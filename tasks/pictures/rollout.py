@@ -1,16 +1,25 @@
 """What both versions of a rollout answered, look by look."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tasks.pictures.base import BLUE, GREY, ORANGE, figure, png
+from tasks.policy.heard import Both
 from tasks.policy.watch import Look
 from tasks.records import Arm
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def sides(looks: Sequence[Look], max_error_rate: float, max_p99_ms: float) -> bytes:
-    """Share of 5xx and p99 of the new and the old version over the minutes, beside the limits."""
-    drawn = figure(9, 3.6)
-    errors, latency = drawn.subplots(1, 2)
+    """Share of 5xx and p99 of the new and the old version over the minutes, beside the limits;
+    and where the log tells it, the labels that callers got by the last look."""
+    heard = next((look.heard for look in reversed(looks) if look.heard), None)
+    drawn = figure(12.5 if heard else 9, 3.6)
+    errors, latency, *labels = drawn.subplots(1, 3 if heard else 2)
+    if heard:
+        _labels(labels[0], heard)
     new = [(look.minutes, look.new) for look in looks]
     old = [(look.minutes, look.old) for look in looks if look.old]
     for arms, colour, style in ((old, ORANGE, "--o"), (new, BLUE, "-o")):
@@ -33,6 +42,16 @@ def sides(looks: Sequence[Look], max_error_rate: float, max_p99_ms: float) -> by
             axes.annotate(f"{share} %", (at, 1), xycoords=("data", "axes fraction"), fontsize=7)
             axes.axvline(at, color=GREY, linewidth=0.6)
     return png(drawn)
+
+
+def _labels(axes: "Axes", heard: Both) -> None:
+    names = list(heard.new.labels)
+    for side, colour, lift in ((heard.new, BLUE, -0.2), (heard.old, ORANGE, 0.2)):
+        places = [at + lift for at in range(len(names))]
+        axes.barh(places, [100 * side.share(name) for name in names], 0.4, color=colour)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_title("Labels, % of the texts", pad=14)
 
 
 def _error_rate(arm: Arm) -> float:

@@ -11,7 +11,8 @@ from tasks.policy.sequential import p_above, p_worse
 from tasks.records import Arm, Outcome
 
 _SLOW = "slow answers"
-_TESTS = 5  # errors and slow answers, each against the old version and the limit; answers
+# Errors and slow answers, each against the old version and the limit; probes; what callers heard.
+_TESTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Limits:
     max_error_rate: float = 0.01
     max_slow_share: float = 0.01  # of answers slower than the p99 limit: p99 is under it
     min_requests: int = 200
+    max_answer_shift: float = 0.25  # of a label's share among the answers, and of unsure ones
     alpha: float = 0.05
     steps: int = 3
 
@@ -143,6 +145,17 @@ def judge_share(name: str, hits: int, of: int, limit: float, limits: Limits) -> 
     """Whether a share of what was counted is over its limit; FAIL only beyond doubt."""
     outcome, reason = _Measure(name, (hits, of), None, limit, limits).judged()
     return Finding(outcome, (reason,), {name: hits / max(of, 1)})
+
+
+def beside(finding: Finding, answers: Finding) -> Finding:
+    """The finding, unless the answers are bad: these take back, and never let pass or wait."""
+    if answers.outcome is Outcome.FAIL:
+        reasons, outcome = (*answers.reasons, *finding.reasons), Outcome.FAIL
+    elif finding.outcome is Outcome.FAIL:
+        reasons, outcome = finding.reasons, Outcome.FAIL
+    else:
+        reasons, outcome = (*finding.reasons, *answers.reasons), finding.outcome
+    return Finding(outcome, reasons, finding.numbers | answers.numbers)
 
 
 def together(*findings: Finding) -> Finding:

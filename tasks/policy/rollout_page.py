@@ -8,8 +8,8 @@ from tasks.policy.watch import Look, Move
 from tasks.records import Arm
 
 _HEAD = (
-    "| callers | until minute | requests | errors | slow | p99 ms | |",
-    "|---:|---:|---:|---:|---:|---:|---|",
+    "| callers | until minute | requests | errors | slow | p99 ms | most moved label | unsure | |",
+    "|---:|---:|---:|---:|---:|---:|---:|---:|---|",
 )
 _SAID = {
     Move.WAIT: "looking",
@@ -31,7 +31,8 @@ def page(classifier: str, version: str, looks: Sequence[Look], pictures: Sequenc
     parts = [
         f"# {classifier}: version {version}{old}",
         f"{MARKS[now.finding.outcome]} {headline(now)}",
-        "New version / old version, the same minutes; 4xx are not counted.",
+        "New version / old version, the same minutes; 4xx are not counted. Labels and unsure "
+        "answers are shares of the different texts in the prediction log.",
         "\n".join([*_HEAD, *map(_row, last)]),
         *("\n".join(_reasons(look)) for look in last),
         *pictures,
@@ -55,6 +56,7 @@ def _row(look: Look) -> str:
         _both(look, lambda arm: f"{arm.errors:,}"),
         _both(look, lambda arm: f"{arm.slow:,}"),
         _both(look, lambda arm: "-" if arm.p99_ms is None else f"{arm.p99_ms:.0f}"),
+        *_answers(look),
         f"{look.finding.outcome}",
     ]
     return f"| {' | '.join(cells)} |"
@@ -62,6 +64,16 @@ def _row(look: Look) -> str:
 
 def _both(look: Look, told: Callable[[Arm], str]) -> str:
     return f"{told(look.new)} / {told(look.old) if look.old else '-'}"
+
+
+def _answers(look: Look) -> tuple[str, str]:
+    both = look.heard
+    if both is None or both.until_ms is None:
+        return "-", "-"
+    moved, sides = both.moved, (both.new, both.old)
+    shares = " / ".join(f"{100 * side.share(moved):.0f}" for side in sides)
+    unsure = " / ".join(f"{100 * side.unsure_share:.0f}" for side in sides)
+    return f"{moved} {shares} %", f"{unsure} %"
 
 
 def _reasons(look: Look) -> list[str]:

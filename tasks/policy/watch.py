@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tasks.policy.canary import Finding
+from tasks.policy.heard import Both
 from tasks.records import Arm, Outcome
 from tasks.strategy import Step
 
@@ -25,7 +26,10 @@ class Move(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a step found; `minutes` since the rollout began to move callers."""
+    """What one look at a step found; `minutes` since the rollout began to move callers.
+
+    heard: what the prediction log tells of both versions; None where it tells nothing.
+    """
 
     percent: int
     minutes: float
@@ -33,6 +37,7 @@ class Look:
     old: Arm | None
     finding: Finding
     move: Move
+    heard: Both | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,15 @@
 """A release in steps: what each look leads to, and what a person must say first."""
 
+import os
 import threading
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
+from plugins.logged import answer, ship
+from plugins.room import LABELS
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.flow_runs import resume_flow_run
@@ -43,8 +48,9 @@ def step(place, room):
     """Follow the release of the second version at 10 % of the callers, to where it ends."""
     room.running, room.public, room.share = {"1": OLD, "2": NEW}, "1", 10
 
-    def following(minutes=SHORT, **more):
-        release = releases.claim_release.fn(place, NEW, "this run")
+    def following(minutes=SHORT, champion=None, **more):
+        claimed = releases.claim_release.fn(place, NEW, "this run")
+        release = replace(claimed, champion=champion)
         plan = rollout(**more)
         watch = Watch(place, release, NEW, Step(percent=10, minutes=minutes), plan, TEXTS, [])
         told = []
@@ -85,7 +91,7 @@ def test_too_few_requests_are_helped_by_probes_and_never_go_on(step, room):
     room.answered = lambda share: ((3, 0, 0), (30, 0, 0))
 
     with pytest.raises(GateFailed, match=r"INCONCLUSIVE, given up.* 3 of at least 40 requests"):
-        step(min_requests=40)
+        step(minutes=3 * SHORT, min_requests=40)
 
     assert (room.probed.count("new"), room.probed.count("old")) == (40, 40)
 
@@ -93,7 +99,7 @@ def test_too_few_requests_are_helped_by_probes_and_never_go_on(step, room):
 def test_probes_that_are_enough_let_it_go_on(step, room):
     room.answered = lambda share: ((3 + len(room.probed), 0, 0), (300, 0, 0))
 
-    watch = step(min_requests=50)
+    watch = step(minutes=3 * SHORT, min_requests=50)
 
     assert Move.PROBE in [look.move for look in watch.looks]
     assert "accuracy 1.000 against 1.000 on 50 texts" in "; ".join(watch.reasons)
@@ -106,6 +112,27 @@ def test_without_metrics_nothing_goes_on(step, room):
     room.answered = blind
     with pytest.raises(GateFailed, match=r"ERROR, given up.*no metrics: CloudWatch says nothing"):
         step()
+
+
+def log_answers(at, served, labels):
+    rows = [
+        answer(f"{served.version}-{number}", at, f"{served.version} {number}", label)
+        for number, label in enumerate(labels)
+    ]
+    rows = [replace(row, bundle_digest=served.bundle_digest) for row in rows]
+    ship(os.environ["PERENNIAL_DATA_BUCKET"], rows)
+
+
+def test_a_version_that_answers_everybody_the_same_goes_back(step, room):
+    def answered(share):
+        at = datetime.now(UTC)
+        log_answers(at, OLD, LABELS * 25)
+        log_answers(at, NEW, LABELS[:1] * 100)
+        return (2000, 0, 0), (2000, 0, 0)
+
+    room.answered = answered
+    with pytest.raises(GateFailed, match=r"FAIL, went back: .* World: 100\.0 % of 100 against 25"):
+        step(champion=OLD)
 
 
 @pytest.mark.parametrize("spare", [True, False])

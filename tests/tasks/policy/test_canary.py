@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.policy.canary import Limits, judge, judge_answers, slow_only
+from tasks.policy.canary import Finding, Limits, beside, judge, judge_answers, slow_only
 from tasks.records import Arm, Outcome
 
 LIMITS = Limits()
@@ -216,3 +216,21 @@ def test_a_text_without_an_answer_is_an_error():
 
     assert found.outcome is Outcome.ERROR
     assert found.reasons == ("1 of 301 texts without label or answer",)
+
+
+@pytest.mark.parametrize("weak", [Outcome.PASS, Outcome.INCONCLUSIVE])
+def test_bad_answers_take_back_and_others_neither_let_pass_nor_hold_up(weak):
+    def said(outcome, *reasons):
+        return Finding(outcome, reasons, {reasons[0]: 1.0})
+
+    bad, numbers = said(Outcome.FAIL, "bad"), said(Outcome.PASS, "numbers")
+
+    found = beside(numbers, bad)
+    assert (found.outcome, found.reasons) == (Outcome.FAIL, ("bad", "numbers"))
+    assert found.numbers == {"bad": 1.0, "numbers": 1.0}
+    for outcome in (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.ERROR):
+        found = beside(said(outcome, "numbers"), said(weak, "other"))
+        assert (found.outcome, found.reasons) == (outcome, ("numbers", "other"))
+    slow = judge(arm(slow=60), OLD, LIMITS)
+    assert slow_only(beside(slow, said(weak, "other")))
+    assert not slow_only(beside(slow, bad))

@@ -7,11 +7,15 @@ from bench.rollouts import (
     EQUAL,
     EVEN,
     LESS,
+    OTHER,
+    SAME,
     WORSE,
     Case,
+    Heard,
     Seen,
     answers,
     beyond_doubt,
+    heard,
     rollouts,
 )
 from tasks.policy.canary import Limits, judge
@@ -38,6 +42,16 @@ def test_answers_are_taken_back_where_they_are_worse():
     assert taken_back(answers(EVEN, 400, seed=3)["perennial"]) <= 0.05
     for case in LESS:
         assert taken_back(answers(case, 400, seed=3)["perennial"]) >= 0.95
+
+
+@pytest.mark.parametrize("case", SAME, ids=lambda case: case.name)
+def test_answers_that_differ_by_no_more_than_is_allowed_are_let_pass(case: Heard):
+    assert taken_back(heard(case, 200, seed=3)["perennial"]) <= 0.05
+
+
+@pytest.mark.parametrize("case", OTHER, ids=lambda case: case.name)
+def test_another_language_is_taken_back_nearly_always(case: Heard):
+    assert taken_back(heard(case, 400, seed=3)["perennial"]) >= 0.95
 
 
 def test_a_peeking_z_test_takes_equal_versions_back_far_more_often():

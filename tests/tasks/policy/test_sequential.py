@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.policy.sequential import TIMES, p_above, p_worse
+from tasks.policy.sequential import TIMES, p_above, p_beyond, p_worse
 
 COUNTS = st.integers(0, 10**9)
 
@@ -85,3 +85,52 @@ def test_looking_after_each_of_a_thousand_trials_errs_in_less_than_alpha(share):
         chances[beyond] = 0
 
     assert crossed <= alpha
+
+
+def test_it_is_the_mixed_likelihood_over_the_best_one_within_the_bound():
+    new, old, bound = (27, 30), (60, 200), 0.25
+
+    def likelihood(side, share):
+        return side[0] * np.log(share) + (side[1] - side[0]) * np.log(1 - share)
+
+    shares = np.linspace(1e-6, 1 - 1e-6, 200_001)
+    heights = shares**-0.5 * (1 - shares) ** -0.5 / np.pi
+    mixed = [
+        np.trapezoid(np.exp(likelihood(side, shares)) * heights, shares) for side in (new, old)
+    ]
+    olds = shares[shares < 1 - bound - 1e-6]
+    best = np.exp(likelihood(new, olds + bound) + likelihood(old, olds)).max()
+
+    assert float(p_beyond(*new, *old, bound)) == pytest.approx(best / np.prod(mixed), rel=1e-3)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=4, max_size=4), st.floats(0.01, 1))
+def test_shares_that_are_not_seen_beyond_the_bound_are_not_shown_beyond_it(counts, bound):
+    hits, misses, old_hits, old_misses = counts
+    new, old = (hits, hits + misses), (old_hits, old_hits + old_misses)
+
+    value = float(p_beyond(*new, *old, bound))
+
+    assert 0 <= value <= 1
+    apart = hits / max(new[1], 1) - old_hits / max(old[1], 1)
+    assert value == 1 or (apart > bound and min(new[1], old[1]) > 0)
+
+
+def test_a_larger_bound_and_fewer_trials_show_less():
+    values = [p_beyond(90, 100, 200, 1_000, bound) for bound in (0.1, 0.25, 0.4, 0.69)]
+
+    assert values == sorted(values)
+    assert p_beyond(9, 10, 20, 100, 0.25) > 0.01
+    assert p_beyond(90, 100, 200, 1_000, 0.25) < 1e-9
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5])
+def test_versions_as_far_apart_as_is_allowed_are_seldom_found_beyond_it(part):
+    chance = np.random.default_rng(5)
+    sides = chance.binomial(20, part, (2000, 100))
+    new, old = sides, 20 - sides
+    counts = chance.binomial(new, 0.45), new, chance.binomial(old, 0.2), old
+
+    values = p_beyond(*(one.cumsum(axis=1) for one in counts), 0.25)
+
+    assert (values <= 0.05).any(axis=1).mean() <= 0.05
