@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 
 def train(folder: Path, options: Mapping[str, object]) -> tuple[Path, float]:
     """Train on the snapshot in the folder: where the bundle lies, and rows per second."""
-    out = folder / "out"
+    out = Path(tempfile.mkdtemp(prefix="out-", dir=folder))
     command = [sys.executable, "-m", "training.train", "--data-path", str(folder)]
     command += ["--output-path", str(out)]
     command += [part for key, value in options.items() for part in (f"--{key}", str(value))]
