@@ -16,10 +16,12 @@ ROLE = "arn:aws:iam::123456789012:role/perennial"
 TRAINING_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/perennial-training:1"
 ECHO_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/echo:1"
 ECHO = """
-import http.server, json, os, sys
+import http.server, json, os, sys, time
 name = open(os.environ["MODEL_PATH"] + "/name").read()
 if name == "broken":
     sys.exit("cannot load the weights")
+if name == "large":
+    time.sleep(3)
 class Handler(http.server.BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     def log_message(self, *_): ...

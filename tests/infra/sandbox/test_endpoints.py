@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 @pytest.fixture(scope="module")
 def echo(endpoints):
     """Three models, and an endpoint `live` that serves the first."""
-    for name in ("one", "two", "broken"):
+    for name in ("one", "two", "large", "broken"):
         endpoints.model(name)
     endpoints.config("both", all=("one", 1), canary=("two", 0))
     endpoints.create("live", "one")
@@ -99,7 +99,7 @@ def test_traffic_goes_by_weight_or_to_the_named_variant(live):
 
 
 def test_the_old_version_answers_until_the_new_one_does(live):
-    live.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="two")
+    live.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="large")
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         live.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="one")
 
@@ -109,9 +109,9 @@ def test_the_old_version_answers_until_the_new_one_does(live):
         time.sleep(0.05)
     answers.append(live.ask("live")[0])
 
-    assert live.settled("live")["EndpointConfigName"] == "two"
-    assert answers[-1] == '{"model": "two", "echo": "hi"}'
-    assert set(answers) <= {f'{{"model": "{name}", "echo": "hi"}}' for name in ("one", "two")}
+    assert live.settled("live")["EndpointConfigName"] == "large"
+    assert answers[-1] == '{"model": "large", "echo": "hi"}'
+    assert set(answers) <= {f'{{"model": "{name}", "echo": "hi"}}' for name in ("one", "large")}
 
 
 @pytest.mark.parametrize(
