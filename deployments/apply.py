@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,8 @@ def give_environment(file: dict[str, Any], kind: str, environment: dict[str, str
     variables: dict[str, Any] = {"env": environment}
     if kind == "process":
         variables["working_dir"] = str(Path.cwd())
+        # Else the worker starts another process before each run, to find out where the code is.
+        variables["command"] = shlex.join([sys.executable, "-m", "prefect.engine"])
     for deployment in file["deployments"]:
         deployment["work_pool"] = {**deployment["work_pool"], "job_variables": variables}
 

@@ -91,4 +91,4 @@ def test_the_first_run_has_its_settings_whatever_the_worker_knows_of_its_pool(
         variables = deployment["work_pool"]["job_variables"]
         assert deployment["work_pool"]["name"] == "perennial"
         assert variables["env"] == {"PERENNIAL_DATA_BUCKET": "rows"}
-        assert ("working_dir" in variables) == starts_here
+        assert ("working_dir" in variables) == ("command" in variables) == starts_here
