@@ -41,8 +41,7 @@ class Target(Protocol):
     warm: whether the new side runs exactly it already, so that `stage` starts nothing.
     shift: `percent` of the callers (0-100) to the new side, the rest to the old one.
     traffic: (new, old) over the same whole minutes; old is None when nothing served before.
-    session: one side alone, for many requests.
-    ask_side: one side alone, for probes and comparisons; status 0 when nobody is there.
+    session: one side alone, for many requests; status 0 when nobody is there.
     healthy: whether that side can take callers.
     scale_out: one more instance for the new side, once; None where that cannot be.
     prove: callers reach exactly this version and bundle, or DeployFailed.
@@ -69,15 +68,6 @@ class Target(Protocol):
         until: datetime,
         slow_s: float,
     ) -> tuple[Arm, Arm | None]: ...
-    def ask_side(
-        self,
-        client: Clients,
-        place: Place,
-        wanted: Served,
-        op_id: str,
-        side: Side,
-        payload: dict[str, str],
-    ) -> Answer: ...
     def session(
         self, client: Clients, place: Place, wanted: Served, op_id: str, side: Side
     ) -> Session: ...

@@ -29,12 +29,8 @@ def prepare(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
 def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     """Start the version beside the old one at weight 0, or alone when there is none."""
     sagemaker = client("sagemaker")
-    seen = updates.settled(sagemaker, place)
-    if seen is not None and seen["EndpointStatus"] == "Failed":
-        updates.delete(sagemaker, place)
-        seen = None
     new = variants.name(wanted)
-    if seen is None:
+    if (seen := updates.usable(sagemaker, place)) is None:
         config = variants.ensure_config(sagemaker, place, [variants.spec(place, wanted, 1)])
         updates.create(sagemaker, place, config, op_id)
     elif new in updates.weights(seen):
@@ -59,15 +55,8 @@ def warm(client: Clients, place: Place, wanted: Served, op_id: str) -> bool:
     return seen is not None and _answers(client, place, seen, variants.name(wanted), wanted)
 
 
-def ask_side(
-    client: Clients, place: Place, wanted: Served, op_id: str, side: Side, payload: dict[str, str]
-) -> Answer:
-    """Ask one variant alone, whatever the callers get."""
-    return session(client, place, wanted, op_id, side).ask(payload)
-
-
 def session(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> Session:
-    """One variant alone, for many requests."""
+    """One variant alone, whatever the callers get."""
     if side == "new":
         return Session(client, place, variants.name(wanted))
     return Session(client, place, _old(updates.seen(client("sagemaker"), place), wanted))
@@ -123,9 +112,7 @@ def scale_out(client: Clients, place: Place, wanted: Served, op_id: str) -> str 
 
 def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]) -> str:
     """What answers callers is the version and the bundle asked for."""
-    probes.steady(lambda: ask(client, place, payload), wanted, _STEADY_S)
-    config = updates.there(client("sagemaker"), place)["EndpointConfigName"]
-    return f"{place.endpoint} answers as version {wanted.version} from config {config}"
+    return invocations.prove(client, place, wanted, lambda: ask(client, place, payload), _STEADY_S)
 
 
 def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:

@@ -60,14 +60,6 @@ def warm(client: Clients, place: Place, wanted: Served, op_id: str) -> bool:
     return _runs(client, place, out, colours.of(client("elbv2"), out, op_id), wanted)
 
 
-def ask_side(
-    client: Clients, place: Place, wanted: Served, op_id: str, side: Side, payload: dict[str, str]
-) -> Answer:
-    """Ask one side alone, whatever the callers get."""
-    out = _outputs(client, place)
-    return _asking(client, place, out, _colour(client, out, op_id, side))(payload)
-
-
 def session(
     client: Clients, place: Place, wanted: Served, op_id: str, side: Side
 ) -> probes.Session:

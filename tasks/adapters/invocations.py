@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
-from tasks.adapters import updates
-from tasks.records import Answer, Place
+from tasks.adapters import probes, updates
+from tasks.records import Answer, Place, Served
 
 Clients = Callable[[str], Any]
 
@@ -60,6 +60,19 @@ def invoke(
     if "text" in payload and said.get("model_version") != version:
         version = f"{said.get('model_version')} as {variant}"
     return Answer(200, body, version, digest, seconds)
+
+
+def prove(
+    client: Clients,
+    place: Place,
+    wanted: Served,
+    ask_once: Callable[[], Answer],
+    timeout_s: float,
+) -> str:
+    """What answers is the version and the bundle asked for, or DeployFailed."""
+    probes.steady(ask_once, wanted, timeout_s)
+    config = updates.there(client("sagemaker"), place)["EndpointConfigName"]
+    return f"{place.endpoint} answers as version {wanted.version} from config {config}"
 
 
 class Session:

@@ -59,11 +59,7 @@ def shift(client: Clients, place: Place, wanted: Served, op_id: str, percent: in
             f"{place.endpoint} has one variant: {percent} % of the callers cannot be"
         )
     sagemaker, config = client("sagemaker"), _ensure_config(client, place, wanted)
-    seen = updates.settled(sagemaker, place)
-    if seen is not None and seen["EndpointStatus"] == "Failed":
-        updates.delete(sagemaker, place)
-        seen = None
-    if seen is None:
+    if (seen := updates.usable(sagemaker, place)) is None:
         updates.create(sagemaker, place, config, op_id)
     elif (before := seen["EndpointConfigName"]) != config:
         updates.check(place, seen)
@@ -89,15 +85,11 @@ def traffic(
     return counted.arms(client("cloudwatch"), counted.VARIANT, sides, since, until, slow_s)[0], None
 
 
-def ask_side(
-    client: Clients, place: Place, wanted: Served, op_id: str, side: Side, payload: dict[str, str]
-) -> Answer:
-    """Ask the staged endpoint, or what callers get while that is another version."""
-    return session(client, place, wanted, op_id, side).ask(payload)
-
-
 def session(client: Clients, place: Place, wanted: Served, op_id: str, side: Side) -> Session:
-    """The same for many requests, as many at a time as AWS lets through."""
+    """The staged endpoint, or what callers get while that is another version.
+
+    As many requests at a time as AWS lets through.
+    """
     there = _side(client, place, wanted, side)
     return Session(client, there or place, "" if there else None, place.max_concurrency)
 
@@ -115,30 +107,20 @@ def scale_out(client: Clients, place: Place, wanted: Served, op_id: str) -> str 
 
 def prove(client: Clients, place: Place, wanted: Served, payload: dict[str, str]) -> str:
     """What answers callers is the version and the bundle asked for."""
-    probes.steady(lambda: ask(client, place, payload), wanted, _STEADY_S)
-    config = updates.there(client("sagemaker"), place)["EndpointConfigName"]
-    return f"{place.endpoint} answers as version {wanted.version} from config {config}"
+    return invocations.prove(client, place, wanted, lambda: ask(client, place, payload), _STEADY_S)
 
 
 def ask(client: Clients, place: Place, payload: dict[str, str]) -> Answer:
     """Ask as callers do; status 0 when there is no endpoint, 429 when others take all of it."""
-    try:
-        return invocations.invoke(client, place, payload)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ThrottlingException":
-            raise
-        told = f"{place.max_concurrency} requests at a time are too few for those who ask"
-        return Answer(429, f"{place.endpoint} is busy: {told}", "", "")
+    told = f"{place.max_concurrency} requests at a time are too few for those who ask"
+    busy = Answer(429, f"{place.endpoint} is busy: {told}", "", "")
+    return _unless_busy(lambda: invocations.invoke(client, place, payload), busy)
 
 
 def look(client: Clients, place: Place, timeout_s: float) -> Answer:
     """As on a real-time endpoint; one that is busy answers others, so it is well."""
-    try:
-        return endpoints.look(client, place, timeout_s)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ThrottlingException":
-            raise
-        return Answer(200, f"{place.endpoint} is busy", "", "")
+    busy = Answer(200, f"{place.endpoint} is busy", "", "")
+    return _unless_busy(lambda: endpoints.look(client, place, timeout_s), busy)
 
 
 def restore(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
@@ -185,6 +167,16 @@ def _go_back(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
             f"{wanted.version}: {error}"
         ) from error
     return f"callers are back on config {before}"
+
+
+def _unless_busy(ask_once: Callable[[], Answer], busy: Answer) -> Answer:
+    """The answer, or `busy` where AWS refuses one more request at a time."""
+    try:
+        return ask_once()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ThrottlingException":
+            raise
+        return busy
 
 
 def _beside(place: Place) -> Place:

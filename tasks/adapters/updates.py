@@ -48,6 +48,15 @@ def settled(sagemaker: Any, place: Place) -> Any | None:
     return found
 
 
+def usable(sagemaker: Any, place: Place) -> Any | None:
+    """The settled endpoint; one that has failed is deleted first, as AWS updates no such one."""
+    found = settled(sagemaker, place)
+    if found is None or found["EndpointStatus"] != "Failed":
+        return found
+    delete(sagemaker, place)
+    return None
+
+
 def check(place: Place, endpoint: Any, what: str = "") -> None:
     """DeployFailed unless the endpoint can be changed: what it serves is left as it is."""
     if endpoint["EndpointStatus"] != "InService":

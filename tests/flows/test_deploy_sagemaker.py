@@ -98,7 +98,7 @@ def walk_by_hand(shelf, first, second):
     assert endpoints.warm(*step)
     assert endpoints.healthy(*step, "new")
     assert endpoints.healthy(*step, "old")
-    sides = [endpoints.ask_side(*step, side, {"text": "bank"}) for side in ("new", "old")]
+    sides = [endpoints.session(*step, side).ask({"text": "bank"}) for side in ("new", "old")]
     assert [answer.version for answer in sides] == [second, first]
     assert_healthy(endpoints.look(aws.client, place, 5), first)
     assert [endpoints.scale_out(*step) for _ in range(2)] == [f"v{second} has 2 instances"] * 2

@@ -51,19 +51,14 @@ class Room:
     def warm(self, client: Any, place: Any, wanted: Any, op_id: str) -> bool:
         return self.running.get(wanted.version) == wanted
 
-    def ask_side(
-        self, client: Any, place: Any, wanted: Any, op_id: str, side: str, payload: dict[str, str]
-    ) -> Any:
+    def session(self, client: Any, place: Any, wanted: Any, op_id: str, side: str) -> Any:
         from tasks.records import Answer
 
-        self.probed.append(side)
-        if self.sick and side == "new":
-            return Answer(500, "model broke", wanted.version, wanted.bundle_digest)
-        return self._answer(wanted if side == "new" else self.running[self.public], payload)
-
-    def session(self, client: Any, place: Any, wanted: Any, op_id: str, side: str) -> Any:
         def ask(payload: dict[str, str]) -> Any:
-            return self.ask_side(client, place, wanted, op_id, side, payload)
+            self.probed.append(side)
+            if self.sick and side == "new":
+                return Answer(500, "model broke", wanted.version, wanted.bundle_digest)
+            return self._answer(wanted if side == "new" else self.running[self.public], payload)
 
         return nullcontext(SimpleNamespace(ask=ask, usage=lambda: None))
 

@@ -182,8 +182,9 @@ def sent(place, op_id):
 
 def sides(place, served, op_id):
     """Which version answers on the new and on the old side."""
-    told = [fleet.ask_side(aws.client, place, served, op_id, s, HELLO) for s in ("new", "old")]
-    return tuple(answer.version for answer in told)
+    step = (aws.client, place, served, op_id)
+    with fleet.session(*step, "new") as new, fleet.session(*step, "old") as old:
+        return new.ask(HELLO).version, old.ask(HELLO).version
 
 
 def counted(place, served, since):
