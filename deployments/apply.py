@@ -1,4 +1,4 @@
-"""Put work pool and deployments on the Prefect server; running it twice is the same as once."""
+"""Put prefect.yaml on the Prefect server; running it twice is the same as once."""
 
 import asyncio
 import copy
@@ -16,6 +16,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
+from deployments import automations
 from deployments.account import Account
 from tasks import classifiers
 
@@ -35,6 +36,7 @@ def apply(account: Account) -> int:
         classifiers.load(name, account.classifiers_dir)
     asyncio.run(ensure_pool(account.pool_type))
     wanted = expand(yaml.safe_load(Path("prefect.yaml").read_text("utf-8")), names)
+    automations.ensure(wanted.pop("automations"))
     give_environment(wanted, account.pool_type, account.job_environment())
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
         yaml.safe_dump(wanted, file)

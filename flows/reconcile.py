@@ -1,10 +1,10 @@
-"""Find releases and retrains that nobody looks after any more, and put them right."""
+"""Find releases, runs and retrains that nobody looks after any more, and put them right."""
 
 import sys
 
 from prefect import flow
 
-from tasks import recovery, revival
+from tasks import recovery, restarts, revival
 from tasks.settings import Settings
 
 
@@ -12,7 +12,8 @@ from tasks.settings import Settings
 def reconcile(classifier: str | None = None) -> dict[str, str]:
     """Look at every release: finish it, take it back, roll it back, or leave it alone.
 
-    Then at the retrains that were asked for: what did not begin is started.
+    Then at runs that crashed, which are run again, and at the retrains that were asked for: what
+    did not begin is started.
 
     Args:
         classifier: A file in classifiers/. Empty: all of them.
@@ -20,8 +21,9 @@ def reconcile(classifier: str | None = None) -> dict[str, str]:
     settings = Settings()
     names = (classifier,) if classifier else recovery.names(settings.classifiers_dir)
     ended = {name: recovery.attend(settings, name, return_state=True) for name in names}
+    again = {"runs": restarts.restart(settings, return_state=True)}
     asked = {name: revival.revive(settings, name, return_state=True) for name in names}
-    return recovery.conclude(ended, asked)
+    return recovery.conclude(ended, again, asked)
 
 
 if __name__ == "__main__":

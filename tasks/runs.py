@@ -1,21 +1,35 @@
-"""Flow runs as Prefect knows them: what became of one, and starting one exactly once."""
+"""Flow runs as Prefect knows them: what became of one, starting one exactly once, and again."""
 
 import logging
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas import OrchestrationResult, filters
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.deployments import run_deployment
+from prefect.events.filters import (
+    EventFilter,
+    EventNameFilter,
+    EventOccurredFilter,
+    EventResourceFilter,
+)
 from prefect.exceptions import ObjectNotFound
+from prefect.states import AwaitingRetry
 
-from tasks.errors import NotFound
+from tasks.errors import Conflict, NotFound
 from tasks.policy.recovery import Fate
 
 log = logging.getLogger(__name__)
 
 _HOLDER = re.compile(r"flow run ([0-9a-f-]{36}) attempt \d+")
+_LOST = "Lost"  # what prefect.yaml calls a run of which no heartbeat came for `_SILENCE`
+_SILENCE = timedelta(seconds=90)
+_DOUBT = timedelta(seconds=40)  # more than from one heartbeat to the next
 
 
 def fate(holder: str) -> Fate:
@@ -45,11 +59,44 @@ def start(deployment: str, parameters: dict[str, object], key: str) -> FlowRun:
     return run
 
 
+def crashed(flows: Sequence[str], since: datetime) -> list[FlowRun]:
+    """Runs of deployments of these flows that crashed since then and do not live after all."""
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
+            flow_run_filter=filters.FlowRunFilter(
+                state=filters.FlowRunFilterState(
+                    type=filters.FlowRunFilterStateType(any_=[StateType.CRASHED])
+                ),
+                deployment_id=filters.FlowRunFilterDeploymentId(is_null_=False),
+                end_time=filters.FlowRunFilterEndTime(after_=since),
+            ),
+        )
+        return [run for run in found if _ended(client, run)]
+
+
+def crashes(run: FlowRun) -> int:
+    """In how many attempts of the run it crashed."""
+    with get_client(sync_client=True) as client:
+        states = client.read_flow_run_states(run.id)
+    return sum(state.type is StateType.CRASHED for state in states)
+
+
+def again(run: FlowRun, why: str) -> None:
+    """The same run in another attempt; asking twice is asking once."""
+    with get_client(sync_client=True) as client:
+        answer: OrchestrationResult[object] = client.set_flow_run_state(
+            run.id, AwaitingRetry(message=why)
+        )
+    if answer.status is not SetStateStatus.ACCEPT:
+        raise Conflict(f"{run.name} cannot be run again: {answer.details}")
+
+
 def _fate(client: SyncPrefectClient, run_id: UUID) -> Fate:
     """A sub-flow dies with its parent's process, and nobody sets its state then."""
     while True:
         run = client.read_flow_run(run_id)
-        if _ended(run.state):
+        if _ended(client, run):
             return Fate.OVER
         if run.parent_task_run_id is None or run.deployment_id is not None:
             return Fate.ALIVE
@@ -59,5 +106,23 @@ def _fate(client: SyncPrefectClient, run_id: UUID) -> Fate:
         run_id = parent
 
 
-def _ended(state: State | None) -> bool:
-    return state is not None and state.is_final()
+def _ended(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Lost is believed only after another heartbeat's time: while Prefect is down it hears nobody.
+
+    A run that was only unheard is heard again after that.
+    """
+    if run.state is None or not run.state.is_final():
+        return False
+    if run.state.name != _LOST:
+        return True
+    now, lost = datetime.now(UTC), run.state.timestamp
+    return now - lost > _DOUBT and not _heard(client, run.id, max(lost, now - _SILENCE))
+
+
+def _heard(client: SyncPrefectClient, run_id: UUID, since: datetime) -> bool:
+    wanted = EventFilter(
+        event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+        resource=EventResourceFilter(id=[f"prefect.flow-run.{run_id}"]),
+        occurred=EventOccurredFilter(since=since),
+    )
+    return bool(client.read_events(wanted, limit=1).events)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from plugins.sudden_death import Killed, NoUndo
 from prefect.client.orchestration import get_client
-from prefect.states import Failed
+from prefect.states import Crashed, Failed, Running
 
 from flows import deploy as module
 from flows.deploy import deploy
 from flows.reconcile import reconcile
-from tasks import rollout
+from tasks import rollout, runs
 from tasks.adapters import aws, journal, ledger, registry
 from tasks.errors import Conflict, ProjectError
 from tasks.policy import releases
@@ -102,6 +102,25 @@ def test_a_holder_at_work_is_left_alone_and_one_past_its_lease_is_fenced_out(
     assert room.done == []
     assert room.public == shelf.journal().champion.version == champion
     assert shelf.actions()[-1] == ("rolled-back", new)
+
+
+def test_a_release_whose_host_was_lost_is_taken_back_at_once_not_when_its_lease_ends(
+    shelf, room, champion, monkeypatch
+):
+    monkeypatch.setattr(runs, "_DOUBT", timedelta(0))
+    new = left(shelf, room)
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(deploy, state=Running())
+        told = f"flow run {run.id} attempt 1"
+        lease = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+        write(shelf, releases.taken_over(shelf.journal(), told, lease))
+        reconcile("news")
+        running = shelf.journal().state
+        client.set_flow_run_state(run.id, Crashed(name="Lost"))
+    reconcile("news")
+
+    assert (running, shelf.journal().state) == ("SWITCHING", "ROLLED_BACK")
+    assert (room.public, shelf.actions()[-1]) == (champion, ("rolled-back", new))
 
 
 def test_callers_stay_on_the_healthy_side_and_a_person_is_told_once(shelf, room, champion, told):

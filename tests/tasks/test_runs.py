@@ -1,10 +1,13 @@
 import subprocess
 import sys
+import time
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from prefect import task
 from prefect.client.orchestration import get_client
+from prefect.events import emit_event
 from prefect.states import Crashed, Failed, Pending
 
 from tasks import runs
@@ -58,6 +61,35 @@ def test_a_sub_flow_died_with_the_process_of_its_parent(client):
     client.set_flow_run_state(parent, Crashed(), force=True)
 
     assert (alive, fate(child)) == (Fate.ALIVE, Fate.OVER)
+
+
+def lost(client):
+    """A run that the server gave up, as its automation does."""
+    run = begun(client)
+    client.set_flow_run_state(run, Crashed(name="Lost"))
+    return run
+
+
+def test_a_lost_run_is_not_believed_to_be_over_before_it_could_be_heard_again(client, monkeypatch):
+    run = lost(client)
+
+    doubted = fate(run)
+    monkeypatch.setattr(runs, "_DOUBT", timedelta(0))
+
+    assert (doubted, fate(run)) == (Fate.ALIVE, Fate.OVER)
+
+
+def test_a_lost_run_that_is_heard_again_is_alive(client, monkeypatch):
+    """Its host never died: Prefect's server did, and heard no heartbeat."""
+    monkeypatch.setattr(runs, "_DOUBT", timedelta(0))
+    run = lost(client)
+    emit_event("prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run}"})
+
+    deadline = time.monotonic() + 60
+    while (heard := fate(run)) is Fate.OVER and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+    assert heard is Fate.ALIVE
 
 
 def test_what_prefect_does_not_know_is_unknown(client):

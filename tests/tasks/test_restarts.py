@@ -1,0 +1,76 @@
+"""Runs that crashed on a real Prefect server, with nobody who would execute them."""
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Crashed, Pending, Running, StateType
+
+from tasks import restarts
+from tasks.settings import Settings
+
+pytestmark = pytest.mark.usefixtures("prefect_server", "settings_env", "engineless")
+
+
+@pytest.fixture
+def client():
+    with get_client(sync_client=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run_of(client):
+    """Start a run of a deployment of that flow."""
+    made = []
+
+    def start(flow, **parameters):
+        deployment = client.create_deployment(client.create_flow_from_name(flow), "restarts")
+        made.append(deployment)
+        return client.create_flow_run_from_deployment(deployment, parameters=parameters)
+
+    yield start
+    for deployment in made:
+        client.delete_deployment(deployment)
+
+
+def crash(client, run):
+    for state in (Pending(), Running(), Crashed(message="Flow run process exited with -9")):
+        client.set_flow_run_state(run.id, state)
+
+
+def restarted(client, run):
+    """What is said of the run, and its state."""
+    said = restarts.restart.fn(Settings())
+    return said, client.read_flow_run(run.id).state
+
+
+def test_a_crashed_run_is_scheduled_twice_more_and_then_people_are_told(client, run_of, sandbox):
+    run = run_of("train", classifier="news")
+    sandbox.clear_calls()
+    for attempt in (2, 3):
+        crash(client, run)
+        said, state = restarted(client, run)
+
+        assert f"{run.name}: again" in said
+        assert (state.type, state.name) == (StateType.SCHEDULED, "AwaitingRetry")
+        assert f"attempt {attempt}" in state.message
+    assert "Publish" not in [call["action"] for call in sandbox.calls()]
+
+    crash(client, run)
+    said, state = restarted(client, run)
+
+    assert f"{run.name}: tell" in said
+    assert (state.type, client.read_flow_run(run.id).run_count) == (StateType.CRASHED, 3)
+    assert [call["action"] for call in sandbox.calls()].count("Publish") == 1
+
+
+@pytest.mark.parametrize(
+    ("flow", "reason"),
+    [("deploy", None), ("pipeline", {"kind": "drift", "fingerprint": "f"})],
+)
+def test_what_others_look_after_is_let_alone(client, run_of, flow, reason):
+    run = run_of(flow, classifier="news", reason=reason)
+    crash(client, run)
+
+    said, state = restarted(client, run)
+
+    assert f"{run.name}: again" not in said
+    assert state.is_crashed()
