@@ -50,7 +50,8 @@ def test_labelled_answers_are_in_a_new_snapshot_and_others_are_not():
 
     before = ingest("news", SOURCE, 400)
     after = ingest("news", SOURCE, 400, MONTH)
-    again = ingest("news", SOURCE, 400, MONTH)
+    later = FeedbackWindow(since=MONTH.since + timedelta(days=3), until=END + timedelta(days=3))
+    again = ingest("news", SOURCE, 400, later)
 
     assert "feedback" not in manifest(before.uri)
     lineage = manifest(after.uri)["feedback"]
@@ -59,6 +60,7 @@ def test_labelled_answers_are_in_a_new_snapshot_and_others_are_not():
     assert 190 <= sum(lineage["rows"].values()) <= 200
     assert min(lineage["rows"].values()) > 10
     assert after.sha256 != before.sha256
+    assert after.rows["train"] == before.rows["train"] + lineage["rows"]["train"]
     assert (again.sha256, again.reused) == (after.sha256, True)
     assert after.rows_read == before.rows_read + 200
 
@@ -70,3 +72,4 @@ def test_a_window_without_labels_is_the_snapshot_of_the_source():
     after = ingest("news", SOURCE, 400, empty)
 
     assert (after.sha256, after.reused) == (before.sha256, True)
+    assert "feedback" not in manifest(after.uri)
