@@ -45,6 +45,10 @@ class Check:
         return f"s3://{self.bucket}/{self.folder}"
 
     @property
+    def verdict_uri(self) -> str:
+        return f"{self.uri}/{checks.VERDICT}"
+
+    @property
     def name(self) -> str:
         return self.folder.rsplit("/", 1)[1]
 

@@ -61,7 +61,7 @@ def log_check(
         "version": about.version,
         "bundle_digest": about.bundle_digest,
         "advice": verdict.advice,
-        "verdict_uri": f"{check.uri}/verdict.json",
+        "verdict_uri": check.verdict_uri,
         "mlflow.note.content": headline(verdict),
     }
     try:

@@ -35,7 +35,7 @@ def request_retrain(place: Place, chosen: Classifier, check: Check, verdict: Dri
     """
     if verdict.outcome is not DriftOutcome.DETECTED or verdict.advice != "retrain":
         return ""
-    evidence = Evidence.of(verdict, f"{check.uri}/verdict.json")
+    evidence = Evidence.of(verdict, check.verdict_uri)
     reason = Reason(kind="drift", evidence=evidence, note=headline(verdict))
     return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
 
@@ -48,7 +48,7 @@ def request_for_loss(place: Place, chosen: Classifier, check: Check, verdict: Dr
     evidence = Evidence(
         outcome=DriftOutcome.DETECTED,
         version=about.version,
-        verdict_uri=f"{check.uri}/verdict.json",
+        verdict_uri=check.verdict_uri,
         score=verdict.accuracy.value,
         since=about.since,
         until=about.until,
@@ -61,7 +61,6 @@ def request_for_loss(place: Place, chosen: Classifier, check: Check, verdict: Dr
 def announce(check: Check, verdict: DriftVerdict, fingerprint: str) -> None:
     """Say in Prefect that the texts drifted; the same check says it with the same event id."""
     about = verdict.about
-    uri = f"{check.uri}/verdict.json"
     emit_event(
         event=EVENT,
         resource={
@@ -74,10 +73,10 @@ def announce(check: Check, verdict: DriftVerdict, fingerprint: str) -> None:
             "version": about.version,
             "fingerprint": fingerprint,
             "score": verdict.score,
-            "verdict_uri": uri,
+            "verdict_uri": check.verdict_uri,
             "advice": verdict.advice,
         },
-        id=uuid5(NAMESPACE_URL, uri),
+        id=uuid5(NAMESPACE_URL, check.verdict_uri),
     )
 
 

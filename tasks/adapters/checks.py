@@ -9,7 +9,7 @@ from tasks.adapters import objects
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_VERDICT = "verdict.json"
+VERDICT = "verdict.json"
 _NO_DATA = "no-data.json"  # no verdict: rows that come late may still be judged
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 _LOOK_BACK = timedelta(days=30)
@@ -22,7 +22,7 @@ def folder(classifier: str, until: datetime, digest: str) -> str:
 
 def find(s3: "S3Client", bucket: str, folder: str) -> bytes | None:
     """The verdict of this check, None when it did not come to one yet."""
-    found = objects.read(s3, bucket, f"{folder}/{_VERDICT}")
+    found = objects.read(s3, bucket, f"{folder}/{VERDICT}")
     return found.body if found else None
 
 
@@ -36,7 +36,7 @@ def keep(s3: "S3Client", bucket: str, folder: str, files: Mapping[str, bytes]) -
 
 def conclude(s3: "S3Client", bucket: str, folder: str, verdict: bytes) -> bool:
     """Write the verdict unless there is one; whether it is this one that stands there now."""
-    if objects.write(s3, bucket, f"{folder}/{_VERDICT}", verdict):
+    if objects.write(s3, bucket, f"{folder}/{VERDICT}", verdict):
         return True
     return find(s3, bucket, folder) == verdict
 
@@ -56,7 +56,7 @@ def before(
         Bucket=bucket, Prefix=f"drift/{classifier}/", StartAfter=start
     )
     listed = (found["Key"] for page in pages for found in page.get("Contents", []))
-    keys = sorted(key for key in listed if key.endswith(f"/{_VERDICT}") and key < end)
+    keys = sorted(key for key in listed if key.endswith(f"/{VERDICT}") and key < end)
     return tuple(s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys[-most:])
 
 
@@ -68,7 +68,7 @@ def last(s3: "S3Client", bucket: str, classifier: str, since: datetime) -> datet
         StartAfter=f"drift/{classifier}/{_stamp(since)}",
     )
     listed = (found for page in pages for found in page.get("Contents", []))
-    ends = (f"/{_VERDICT}", f"/{_NO_DATA}")
+    ends = (f"/{VERDICT}", f"/{_NO_DATA}")
     written = (one["LastModified"] for one in listed if one["Key"].endswith(ends))
     return max(written, default=None)
 
