@@ -87,12 +87,12 @@ def _rows(line: bytes, key: str, wanted: Checked, names: Sequence[str]) -> Itera
         return
     if len(asked) != len(answered):
         raise ValueError(f"{len(asked)} texts and {len(answered)} answers")
-    single = len(asked) == 1
-    for number, (text, shares) in enumerate(zip(asked, answered, strict=True)):
+    ids = capture.ids(about["eventId"], len(asked))
+    for request_id, text, shares in zip(ids, asked, answered, strict=True):
         probabilities = _spread(shares, names)
         label = max(shares, key=lambda one: shares[one])
         yield Prediction(
-            request_id=about["eventId"] if single else f"{about['eventId']}.{number}",
+            request_id=request_id,
             timestamp=round(at.timestamp() * 1000),
             classifier=wanted.classifier,
             model_version=wanted.version,
