@@ -108,13 +108,6 @@ class Capture:
             shipper.kill()
             shipper.wait()
 
-    def shipped(self) -> dict[str, int]:
-        """What the shipper says that it has done, in all its lives."""
-        try:
-            return dict(orjson.loads((self.spool.folder / "shipper.json").read_bytes()))
-        except (OSError, ValueError):
-            return {}
-
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_S)

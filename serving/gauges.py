@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from serving import logs
+from serving import logs, shipper
 from serving.cache import Cache
 from serving.capture import Capture
 from serving.connections import Connections
@@ -60,7 +60,7 @@ def add_capture(metrics: Metrics, capture: Capture) -> None:
             yield {"kind": kind, "outcome": "dropped"}, spool.dropped[kind]
 
     def shipped(name: str) -> Readings:
-        yield {}, capture.shipped().get(name, 0)
+        yield {}, shipper.totals(spool.folder).get(name, 0)
 
     metrics.counter(
         "mlops_capture_records",

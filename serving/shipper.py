@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE = "shipper.json"
+_STATE = "shipper.json"
 _LOOK_S = 1.0
 _MOST_WAIT_S = 30.0
 _NICE = 10
@@ -40,7 +40,7 @@ class Shipper:
         self._synced: dict[str, int] = {}
         self._failures = 0
         self._next = 0.0
-        self._told = self._known()
+        self._told = totals(folder)
 
     def run(self, ending: threading.Event) -> None:
         """Until the event is set; then what is complete is shipped once more."""
@@ -115,20 +115,22 @@ class Shipper:
         logger.warning(f"logged answers are not shipped, again in {wait_s:g} s: {why}")
         self._tell(ship_errors=1)
 
-    def _known(self) -> dict[str, int]:
-        try:
-            return dict(orjson.loads((self._folder / STATE).read_bytes()))
-        except (OSError, ValueError):
-            return {}
-
     def _tell(self, **more: int) -> None:
-        """Add to the totals, which the server's metrics read."""
+        """Add to the totals."""
         for name, count in more.items():
             self._told[name] = self._told.get(name, 0) + count
-        new = self._folder / f".{STATE}.{os.getpid()}"
+        new = self._folder / f".{_STATE}.{os.getpid()}"
         with suppress(OSError):  # a full disk; shipping makes room
             new.write_bytes(orjson.dumps(self._told))
-            new.rename(self._folder / STATE)
+            new.rename(self._folder / _STATE)
+
+
+def totals(folder: Path) -> dict[str, int]:
+    """What the folder's shippers have done, in all their lives; the server's metrics read it."""
+    try:
+        return dict(orjson.loads((folder / _STATE).read_bytes()))
+    except (OSError, ValueError):
+        return {}
 
 
 def ship(folder: Path, uri: str) -> None:
