@@ -77,12 +77,13 @@ def measure_here(
 ) -> Sides:
     """Both sides, by this process."""
     s3, encoder = aws.client("s3"), _encoder(chosen, found)
-    if not len(selection) and place.target == "sagemaker":
+    captured = not len(selection) and place.target == "sagemaker"
+    if captured:
         batches = _captured(s3, place, chosen, data_bucket, check, found)
-        window = features.of_batches(batches, encoder, found.names)
     else:
         batches = predictions.read(s3, selection, features.COLUMNS)
-        window = features.of_batches(batches, encoder, found.names)
+    window = features.of_batches(batches, encoder, found.names)
+    if not captured:
         window = replace(window, total=selection.total)
     return Sides(_reference(chosen, found), window)
 
