@@ -9,13 +9,11 @@ of the processor, which neighbours on the machine do not stretch; a quiet one ta
 import argparse
 import csv
 import gzip
-import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,13 +21,14 @@ from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.alone import Taken, alone
 from tasks import features
 from tasks.adapters import predictions
 from tasks.drift_policy import Drift
@@ -48,13 +47,7 @@ NAMES = ("World", "Sports", "Business", "Sci/Tech")
 DIGEST, REFERENCE = "d" * 64, "reference.rows"
 START = datetime(2026, 11, 20, tzinfo=UTC)
 DAY = Checked("news", "1", DIGEST, START, START + timedelta(hours=24))
-
-
-class Measured(NamedTuple):
-    seconds: float
-    cpu_s: float
-    mib: float
-    told: dict[str, Any]
+Told = dict[str, Any]
 
 
 class Folder:
@@ -101,7 +94,7 @@ def main() -> int:
     return 1 if asked.check and not reached else 0
 
 
-def shown(name: str, one: Measured) -> Measured:
+def shown(name: str, one: Taken[Told]) -> Taken[Told]:
     print(f"{name:10}{one.seconds:>9.1f}{one.cpu_s:>9.1f}{one.mib:>8.0f}", flush=True)
     return one
 
@@ -184,25 +177,11 @@ def answers(texts: list[str], seed: int) -> dict[str, pa.Array]:
     }
 
 
-def alone(work: Callable[[Path], dict[str, Any]], root: Path) -> Measured:
-    """What the work takes in a fresh process: a peak of memory never goes down again."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (work, root))
-
-
-def measured(work: Callable[[Path], dict[str, Any]], root: Path) -> Measured:
-    """Importing is part of it: a check starts a process of its own."""
-    began, used = time.perf_counter(), time.process_time()
-    told = work(root)
-    seconds, cpu = time.perf_counter() - began, time.process_time() - used
-    return Measured(seconds, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, told)
-
-
-def ours(root: Path) -> dict[str, Any]:
+def ours(root: Path) -> Told:
     from tasks.adapters import reports  # Evidently: here, so that its import is counted
 
     s3: Any = Folder(root)
-    told: dict[str, Any] = {}
+    told: Told = {}
     with step(told, "reference"):
         small = Encoder.of(
             (root / encoder.TOKENIZER).read_text("utf-8"), (root / encoder.FILE).read_bytes()
@@ -225,14 +204,14 @@ def ours(root: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def step(told: dict[str, Any], name: str) -> Iterator[None]:
+def step(told: Told, name: str) -> Iterator[None]:
     began, used = time.perf_counter(), time.process_time()
     yield
     took, cpu = time.perf_counter() - began, time.process_time() - used
     told[name] = f"{took:.1f} s, {cpu:.1f} cpu s"
 
 
-def evidently(root: Path) -> dict[str, Any]:
+def evidently(root: Path) -> Told:
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
     from evidently.descriptors import (

@@ -7,17 +7,12 @@ processor's, not the clock's, so that neighbours on the machine do not count; al
 
 import argparse
 import csv
-import importlib
-import multiprocessing
-import resource
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
+from bench.alone import alone
 from tasks import classifiers
 from tasks.adapters.sources import lines
 from tasks.policy import samples
@@ -25,12 +20,6 @@ from tasks.policy.cleaning import Source, clean
 
 GOAL_MIB = 1024
 NEWS = classifiers.load("news", Path("classifiers"))
-
-
-class Measured(NamedTuple):
-    rows: int
-    seconds: float
-    mib: float
 
 
 def main() -> int:
@@ -45,18 +34,18 @@ def main() -> int:
         size = path.stat().st_size / 2**20
         found = {
             "ingest": alone(ours, path),
-            "pandas.read_csv": alone(read, path, "pandas"),
-            "and drop_duplicates": alone(read_unique, path, "pandas"),
+            "pandas.read_csv": alone(read, path, ["pandas"]),
+            "and drop_duplicates": alone(read_unique, path, ["pandas"]),
         }
     print(f"{asked.rows:,} rows, {size:.0f} MiB\n\n{'':22}{'rows/s':>10}{'seconds':>9}{'MiB':>7}")
     for what, one in found.items():
-        print(f"{what:22}{one.rows / one.seconds:>10,.0f}{one.seconds:>9.1f}{one.mib:>7.0f}")
+        print(f"{what:22}{one.told / one.cpu_s:>10,.0f}{one.cpu_s:>9.1f}{one.mib:>7.0f}")
     mine, plain, unique = found.values()
-    reached = mine.mib <= GOAL_MIB and mine.rows == unique.rows == asked.rows
+    reached = mine.mib <= GOAL_MIB and mine.told == unique.told == asked.rows
     print(
         f"peak {mine.mib:.0f} MiB (goal {GOAL_MIB}), pandas {unique.mib:.0f};"
-        f" {mine.seconds / plain.seconds:.1f} times the seconds of reading,"
-        f" {mine.seconds / unique.seconds:.1f} of reading and dropping duplicates"
+        f" {mine.cpu_s / plain.cpu_s:.1f} times the seconds of reading,"
+        f" {mine.cpu_s / unique.cpu_s:.1f} of reading and dropping duplicates"
     )
     return 1 if asked.check and not reached else 0
 
@@ -70,21 +59,6 @@ def write(path: Path, rows: int) -> None:
         for text, label in samples.generate(wanted, rows, "train"):
             title, _, description = text.partition(". ")
             told.writerow((codes[label], title, description))
-
-
-def alone(work: Callable[[Path], int], path: Path, *modules: str) -> Measured:
-    """What the work takes in a fresh process: a peak of memory never goes down again."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measured, (work, path, modules))
-
-
-def measured(work: Callable[[Path], int], path: Path, modules: tuple[str, ...]) -> Measured:
-    for name in modules:  # importing them is not their work
-        importlib.import_module(name)
-    began = time.process_time()
-    rows = work(path)
-    seconds = time.process_time() - began
-    return Measured(rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def ours(path: Path) -> int:
