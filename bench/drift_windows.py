@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.drift_data import MODELS
-from tasks.policy.signals import Features
+from tasks.policy.signals import Features, joined
 
 Chance = np.random.Generator
 Draw = Callable[[Features, Features | None, int, Chance], Features]
@@ -45,9 +45,9 @@ def elsewhere(_: Features, other: Features | None, rows: int, chance: Chance) ->
 def mixed(share: float) -> Draw:
     def draw(own: Features, other: Features | None, rows: int, chance: Chance) -> Features:
         foreign = chance.binomial(rows, share)
-        return joined(
-            same(own, None, rows - foreign, chance), elsewhere(own, other, foreign, chance)
-        )
+        sides = same(own, None, rows - foreign, chance), elsewhere(own, other, foreign, chance)
+        # Without words, which nothing here looks at, and truth, which only one side may have.
+        return joined([replace(side, terms={}, truth=None, total=len(side)) for side in sides])
 
     return draw
 
@@ -59,25 +59,6 @@ def twice(label: str) -> Draw:
         return own.take(chance.choice(len(own), rows, replace=False, p=weight / weight.sum()))
 
     return draw
-
-
-def joined(one: Features, two: Features) -> Features:
-    """Without words and texts, which nothing here looks at."""
-    both = [one, two]
-    assert one.vectors is not None
-    assert two.vectors is not None
-    return replace(
-        one,
-        labels=np.concatenate([side.labels for side in both]),
-        confidence=np.concatenate([side.confidence for side in both]),
-        probabilities=np.concatenate([side.probabilities for side in both]),
-        numeric={
-            name: np.concatenate([side.numeric[name] for side in both]) for name in one.numeric
-        },
-        vectors=np.concatenate([one.vectors, two.vectors]),
-        truth=None,
-        total=len(one) + len(two),
-    )
 
 
 def cases() -> list[Case]:
