@@ -170,12 +170,4 @@ def _answers(bundle: Path, rows: Rows) -> ReferenceRows:
         for start in range(0, len(texts), _BATCH)
         for answer in model.predict(texts[start : start + _BATCH])
     ]
-    columns = {
-        "text": texts,
-        "label_true": [label for _, label in rows],
-        "label": [one.label for one in found],
-        "confidence": [one.confidence for one in found],
-        "probabilities": [one.probabilities for one in found],
-        "truncated": [one.truncated for one in found],
-    }
-    return ReferenceRows.of(columns, model.manifest.digest, model.manifest.labels)
+    return embeddings.answered(texts, [label for _, label in rows], found, model.manifest)

@@ -32,15 +32,7 @@ def write(
 
     The same inputs give the same bytes; each file is there whole or not at all.
     """
-    columns: dict[str, Sequence[Any]] = {
-        "text": rows.texts,
-        "label_true": rows.labels,
-        "label": [one.label for one in answers],
-        "confidence": [one.confidence for one in answers],
-        "probabilities": [one.probabilities for one in answers],
-        "truncated": [one.truncated for one in answers],
-    }
-    told = ReferenceRows.of(columns, manifest.digest, manifest.labels)
+    told = answered(rows.texts, rows.labels, answers, manifest)
     tokenizer = (folder / TOKENIZER).read_text("utf-8")
     spread = told.rows["text"].to_pylist()[:: -(-len(answers) // _MOST_ROWS)]
     tokens = encoder.TokenReader(tokenizer)(spread)
@@ -48,6 +40,24 @@ def write(
     write_atomically(output / encoder.TOKENIZER, tokenizer.encode())
     write_atomically(output / encoder.FILE, encoder.pack(table))
     write_atomically(output / reference.FILE, told.to_bytes())
+
+
+def answered(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    answers: Sequence[Prediction],
+    manifest: BundleManifest,
+) -> ReferenceRows:
+    """Held-back texts, their true labels, and what the bundle says of them."""
+    columns: dict[str, Sequence[Any]] = {
+        "text": texts,
+        "label_true": labels,
+        "label": [one.label for one in answers],
+        "confidence": [one.confidence for one in answers],
+        "probabilities": [one.probabilities for one in answers],
+        "truncated": [one.truncated for one in answers],
+    }
+    return ReferenceRows.of(columns, manifest.digest, manifest.labels)
 
 
 def token_table(folder: Path) -> NDArray[np.float32]:
