@@ -38,13 +38,7 @@ MODEL = "bert-news-classifier"
 _LIMIT_S = 600
 _FAILING_SHARE = 0.3
 _ANSWERS = 40  # all of one version: by chance once in 68 times where a tenth is another's
-_CAREFUL = {
-    "strategy": "canary",
-    "steps": [{"percent": 10, "minutes": 1}, {"percent": 50, "minutes": 1}],
-    "bake_minutes": 0.5,
-    "max_p99_ms": 2000,
-    "min_requests": 50,
-}
+_CAREFUL = {**demo.ROLLOUT, "steps": [{"percent": share, "minutes": 1} for share in (10, 50)]}
 _AT_ONCE = {**_CAREFUL, "strategy": "blue-green"}
 
 
