@@ -21,6 +21,7 @@ from infra.monitoring import dashboards
 from tasks.errors import ProjectError
 
 HERE = Path(__file__).parent
+_DATA = ("data/prometheus", "data/alertmanager", "data/grafana")
 
 
 class Monitoring(Account):
@@ -102,9 +103,6 @@ def alerting(given: Monitoring, folder: Path) -> dict[str, Any]:
             " or ALERT_EMAIL with SMTP_HOST and SMTP_FROM\n"
         )
     return made
-
-
-_DATA = ("data/prometheus", "data/alertmanager", "data/grafana")
 
 
 def _keep(folder: Path, given: Monitoring, key: str) -> None:
