@@ -21,6 +21,8 @@ FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))
 SILENT, NEVER_BEGAN = (AutomationCore.model_validate(one) for one in FILE["automations"])
 (RECONCILE,) = [one for one in FILE["deployments"] if full_name(one) == "reconcile/every-minute"]
 CRASHED, LOST = (DeploymentEventTrigger.model_validate(one) for one in RECONCILE["triggers"])
+SAYS = ("heartbeat", "Completed", "Failed", "Crashed", "Cancelled")
+SAYS_NOTHING = ("*", "Pending", "Submitting", "InfrastructurePending", "Running")
 
 
 @pytest.fixture
@@ -46,7 +48,9 @@ def test_it_ends_for_prefect_under_a_name_that_only_this_gives(automation, begin
     trigger, (action,) = automation.trigger, automation.actions
 
     assert (trigger.posture.value, trigger.threshold) == ("Proactive", 1)
-    assert (trigger.after, trigger.expect) == ({begins}, {"prefect.flow-run.*"})
+    assert trigger.after == {begins}
+    assert {f"prefect.flow-run.{name}" for name in SAYS} <= trigger.expect
+    assert not {f"prefect.flow-run.{name}" for name in SAYS_NOTHING} & trigger.expect
     assert trigger.for_each == {"prefect.resource.id"}
     assert trigger.within <= timedelta(minutes=5)
     assert (action.type, action.state.value) == ("change-flow-run-state", "CRASHED")
