@@ -110,3 +110,16 @@ class Course(RuleBasedStateMachine):
 
 TestCourse = Course.TestCase
 TestCourse.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+
+
+def test_what_broke_is_gone_on_with_until_its_cooldown_is_over():
+    request, journal = asked("manual"), Journal()
+    assert retrains.broken(journal, Retrain(), NOW) is None
+    journal = retrains.began(journal, request, "3", "run 1", NOW, NOW + HOUR)
+    ends = [retrains.changed(journal, ended=NOW, ending=ending) for ending in (None, *Ending)]
+
+    told = {one.runs[-1].ending for one in ends if retrains.broken(one, Retrain(), NOW + HOUR)}
+    late = [one for one in ends if retrains.broken(one, Retrain(), NOW + 25 * HOUR)]
+
+    assert told == {None, Ending.FAILED, Ending.LOST}
+    assert late == []
