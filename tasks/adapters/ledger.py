@@ -31,6 +31,9 @@ class Record:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
 
+_KNOWN: dict[tuple[str, str, str], Record] = {}  # by bucket, key and ETag
+
+
 def append(s3: "S3Client", bucket: str, folder: str, entry: Entry) -> Record:
     """Add the entry at the end, once: the same op id and action are not written a second time."""
     for _ in range(_ATTEMPTS):
@@ -47,11 +50,14 @@ def append(s3: "S3Client", bucket: str, folder: str, entry: Entry) -> Record:
 
 
 def read(s3: "S3Client", bucket: str, folder: str, last: int | None = None) -> list[Record]:
-    """The records in order; only the `last` ones when asked."""
+    """The records in order; only the `last` ones when asked.
+
+    A run reads the ledger many times. What it has read it asks for again only when it was changed.
+    """
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/")
-    keys = sorted(found["Key"] for page in pages for found in page.get("Contents", []))
-    wanted = keys if last is None else keys[-last:]
-    return [_record(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in wanted]
+    found = sorted((one["Key"], one["ETag"]) for page in pages for one in page.get("Contents", []))
+    wanted = found if last is None else found[-last:]
+    return [_KNOWN.get((bucket, key, etag)) or _fetched(s3, bucket, key) for key, etag in wanted]
 
 
 def verify(chain: list[Record]) -> str | None:
@@ -73,6 +79,9 @@ def _key(folder: str, seq: int) -> str:
     return f"{folder}/{seq:08d}.json"
 
 
-def _record(body: bytes) -> Record:
-    told = json.loads(body)
-    return Record(told["seq"], told["previous_hash"], Entry(**told["entry"]))
+def _fetched(s3: "S3Client", bucket: str, key: str) -> Record:
+    found = s3.get_object(Bucket=bucket, Key=key)
+    told = json.loads(found["Body"].read())
+    record = Record(told["seq"], told["previous_hash"], Entry(**told["entry"]))
+    _KNOWN[bucket, key, found["ETag"]] = record
+    return record

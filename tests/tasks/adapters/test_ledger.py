@@ -43,6 +43,17 @@ def test_the_same_decision_is_written_once(s3, folder, chain):
     assert ledger.read(s3, BUCKET, folder) == chain
 
 
+def test_a_record_is_fetched_again_only_when_it_was_changed(s3, folder, chain, sandbox):
+    sandbox.clear_calls()
+    again = ledger.read(s3, BUCKET, folder)
+    asked = [call["action"] for call in sandbox.calls(BUCKET)]
+    changed = replace(chain[1], entry=replace(ENTRY, reason="another"))
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/00000002.json", Body=changed.to_bytes())
+
+    assert (again, "GetObject" in asked) == (chain, False)
+    assert ledger.read(s3, BUCKET, folder) == [chain[0], changed, *chain[2:]]
+
+
 def test_a_changed_record_is_found(chain):
     chain[1] = replace(chain[1], entry=replace(chain[1].entry, reason="another"))
 
