@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -109,6 +110,22 @@ def test_a_version_that_is_not_there_is_named(client, trained):
 
     with pytest.raises(NotFound, match="has no version 9"):
         registry.get_version(client, trained.name, "9")
+
+
+def test_a_write_is_one_request_and_what_is_so_is_not_written_again(client, trained, monkeypatch):
+    registry.register(client, trained, TAGS)
+    asked, send = [], requests.Session.send
+    monkeypatch.setattr(
+        requests.Session,
+        "send",
+        lambda self, request, **more: asked.append(request.method) or send(self, request, **more),
+    )
+
+    registry.set_alias(client, trained.name, "champion", "1")
+    registry.set_tags(client, trained.name, "1", TAGS | {"accuracy": "0.92"})
+
+    assert asked == ["POST", "GET", "POST"]
+    assert registry.get_tags(client, trained.name, "1")["accuracy"] == "0.92"
 
 
 def test_metrics_of_a_run_get_a_second_point_only_for_a_new_value(client, trained):
