@@ -52,7 +52,7 @@ def test_it_ends_for_prefect_under_a_name_that_only_this_gives(automation, begin
     assert {f"prefect.flow-run.{name}" for name in SAYS} <= trigger.expect
     assert not {f"prefect.flow-run.{name}" for name in SAYS_NOTHING} & trigger.expect
     assert trigger.for_each == {"prefect.resource.id"}
-    assert trigger.within <= timedelta(minutes=5)
+    assert trigger.within < timedelta(minutes=5)
     assert (action.type, action.state.value) == ("change-flow-run-state", "CRASHED")
     assert (action.name, action.force) == (runs._LOST, False)
 
