@@ -21,7 +21,7 @@ from tasks import (
 from tasks.classifiers import Target
 from tasks.data import load_classifier
 from tasks.errors import OldSideDown
-from tasks.policy.history import Past, begun, in_the_way, left_behind, previous_after
+from tasks.policy.history import Past, in_the_way, left_behind, previous_after, untried
 from tasks.records import Place, Release, Served
 from tasks.settings import Settings
 
@@ -98,7 +98,7 @@ def _go_back(
         undo.push(rollout.on_failure(releases.reopen_release, place, release, unless=OldSideDown))
         told["recorded"] = decisions.record_returning(place, release, wanted, why)
         undo.push(rollout.on_failure(rollout.restore_traffic, place, release, wanted))
-        warm = not begun(past, wanted) and rollout.is_warm(place, wanted, release.op_id)
+        warm = not untried(past, wanted) and rollout.is_warm(place, wanted, release.op_id)
         if not warm:
             told["prepared"] = rollout.prepare_place(place, wanted, release.op_id)
         if not (warm and place.target in targets.UNDIVIDED):

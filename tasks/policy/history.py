@@ -148,10 +148,17 @@ def in_the_way(past: Past, wanted: Served) -> Release | None:
     return release
 
 
-def begun(past: Past, wanted: Served) -> bool:
-    """Whether a run began to bring this up and may have died before it was tried out."""
+def untried(past: Past, wanted: Served) -> bool:
+    """Whether a run began to bring this up and it has not served since.
+
+    Its run may have died before it was tried out, or have found it sick and left it running.
+    """
     release = past.release
-    return release is not None and release.state in UNFINISHED and release.candidate == wanted
+    if release is not None and release.state in UNFINISHED and release.candidate == wanted:
+        return True
+    of_it = [entry.action for entry in past.entries if entry.version == wanted.version]
+    said = [action for action in of_it if action in (*_BEGUN, RELEASED, RETURNED)]
+    return bool(said) and said[-1] in _BEGUN
 
 
 def left_behind(past: Past, wanted: Served) -> str:

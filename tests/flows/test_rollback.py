@@ -134,6 +134,21 @@ def test_a_version_that_does_not_run_any_more_is_started_and_tried(shelf, room, 
 
 
 @pytest.mark.usefixtures("engineless")
+def test_a_side_that_was_found_sick_is_tried_again_although_it_runs(shelf, room, two):
+    first, second = two
+    del room.running[first.version]
+    room.sick = True
+
+    for _ in range(2):
+        with pytest.raises(GateFailed, match="model broke"):
+            rollback("news")
+
+    assert room.done.count(("start", first.version)) == 1
+    assert ("switch", first.version) not in room.done
+    assert room.public == shelf.journal().champion.version == second.version
+
+
+@pytest.mark.usefixtures("engineless")
 def test_a_half_switched_release_is_put_back(shelf, room, two):
     """Its process died between the switch and the commit: the champion is the good one."""
     second = two[1]
