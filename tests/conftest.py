@@ -18,6 +18,7 @@ pytest_plugins = [
     "plugins.room",
     "plugins.sandbox",
     "plugins.sudden_death",
+    "plugins.swift_endpoints",
     "plugins.tiny_training",
     "plugins.warm_jobs",
     "plugins.watched",

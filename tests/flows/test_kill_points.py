@@ -1,27 +1,27 @@
 """A release or a rollback dies right after each of its effects; whoever comes next ends it well."""
 
-from collections import Counter
-from itertools import count
-from types import SimpleNamespace
+from hashlib import sha256
 
 import pytest
-from plugins.releases import MODEL
-from plugins.sudden_death import Killed, StrictRoom
+from plugins.bundles import LABELS, make_tar
+from plugins.deaths import World
+from plugins.releases import SNAPSHOT
+from plugins.strict_room import StrictRoom
 
 from flows.deploy import RolloutPlan, deploy
 from flows.rollback import rollback
-from tasks import recovery, runs, targets
-from tasks.adapters import aws, journal, ledger, registry
-from tasks.errors import GateFailed, NotFound
+from tasks import recovery
+from tasks.errors import GateFailed, NotFound, OldSideDown
 from tasks.policy import releases
-from tasks.policy.recovery import Fate
-from tasks.records import Entry, Served
 from tasks.settings import Settings
 from tasks.strategy import Rollout, Step
+from training.formats import BundleManifest
 
 STEPS = (Step(percent=10, minutes=1), Step(percent=50, minutes=1))
-PLAN = RolloutPlan(rollout=Rollout(steps=STEPS, bake_minutes=1))
-NUMBERS = count(1)
+ROLLOUTS = {  # every look at an endpoint takes thirty calls
+    "ec2": Rollout(steps=STEPS, bake_minutes=1),
+    "sagemaker": Rollout(steps=STEPS[1:], bake_minutes=0),
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,76 +29,72 @@ def prefect_server():
     """No engine, no server."""
 
 
-class World:
-    """Two versions that passed, and an environment of its own for every death."""
+@pytest.fixture(scope="session")
+def tiny_model_tar(tmp_path_factory):
+    """Bundles that nobody loads: without torch, which is half of the time."""
 
-    def __init__(self, shelf, process, patch):
-        self.shelf, self.process, self.patch = shelf, process, patch
-        self.registry = registry.client(shelf.mlflow)
-        self.old, self.new = (self.served(shelf.version(seed=seed)) for seed in (1, 2))
-        patch.setattr(runs, "fate", self.fate)
-        patch.setattr(runs, "start", self.start)
+    def make(seed, **_):
+        folder = tmp_path_factory.mktemp("bundle")
+        (folder / "model").mkdir()
+        weights = str(seed).encode()
+        told = BundleManifest(
+            classifier="news",
+            task="news-topic",
+            base_model="none",
+            labels=LABELS,
+            max_length=32,
+            total_parameters=1,
+            files={"weights": sha256(weights).hexdigest()},
+            hyperparameters={},
+            metrics={},
+            snapshot_sha256=SNAPSHOT,
+            git_sha="0" * 40,
+            job_name=f"tiny-{seed}",
+        )
+        (folder / "model/weights").write_bytes(weights)
+        (folder / "model/manifest.json").write_bytes(told.to_bytes())
+        return make_tar(folder / "model", folder / "model.tar.gz")
 
-    def served(self, version):
-        found = registry.get_version(self.registry, MODEL, version)
-        return Served(version, found.bundle_uri, found.bundle_digest, "ec2")
+    return make
 
-    def begin(self, *champions):
-        """Nothing happened yet but that these were released, one after the other."""
-        self.process.start("a test")
-        self.shelf.environment = f"death-{next(NUMBERS)}"
-        self.patch.setenv("PERENNIAL_ENVIRONMENT", self.shelf.environment)
-        self.room, self.started, self.release = StrictRoom(process=self.process), set(), None
-        self.patch.setitem(targets.TARGETS, "ec2", self.room)
-        registry.delete_alias(self.registry, MODEL, "previous")
-        for served in champions:
-            self.released(served)
 
-    def released(self, served):
-        place = (aws.client("s3"), self.shelf.bucket)
-        folder = f"releases/{self.shelf.environment}/news"
-        claim = releases.claimed(self.release, "news", self.shelf.environment, served, "a test")
-        self.release = journal.write(*place, f"{folder}/journal.json", releases.committed(claim))
-        at = f"2026-01-15T10:30:0{self.release.generation}+00:00"
-        evidence = {"bundle": served.bundle_digest, "uri": served.bundle_uri, "target": "ec2"}
-        entry = Entry(at, "a test", "released", "news", served.version, "", claim.op_id, evidence)
-        ledger.append(*place, f"{folder}/ledger", entry)
-        registry.set_alias(self.registry, MODEL, "champion", served.version)
-        self.room.running, self.room.public = {served.version: served}, served.version
-        self.room.reached = {served.version}
+@pytest.fixture
+def world_of(shelf, mortal, clock, mlflow_folder, monkeypatch):
+    """`world_of(home, "old new")`: these were released there, one after the other."""
 
-    def fate(self, holder):
-        return Fate.ALIVE if holder == self.process.name else Fate.OVER
+    def make(home, before):
+        world = World(shelf, mortal, clock, mlflow_folder / "mlflow.db", monkeypatch, home)
+        for name in before.split():
+            world.released(getattr(world, name))
+        return world
 
-    def start(self, name, parameters, key):
-        """The run of rollback/news that reconcile asks for, once for each key."""
-        if key not in self.started:
-            self.started.add(key)
-            rollback("news", **parameters)
-        return SimpleNamespace(state=None)
-
-    def check(self, expected):
-        """All that can name a champion name this one; what happened is told once."""
-        release, told = self.shelf.journal(), self.shelf.ledger()
-        made = [entry.version for entry in told if entry.action in ("released", "returned")]
-        named = (self.room.public, release.champion.version, self.shelf.alias("champion"), made[-1])
-        assert named == (expected.version,) * 4
-        assert (release.state in releases.UNFINISHED, release.candidate) == (False, None)
-        assert self.room.share in (0, 100)
-        assert max(Counter((entry.op_id, entry.action) for entry in told).values()) == 1
-        if release.state == releases.LIVE:
-            assert set(self.room.running) == {expected.version}
+    return make
 
 
 def good(world):
-    deploy("news", world.new.version, PLAN)
+    target = world.home.target
+    plan = RolloutPlan(target=target, rollout=ROLLOUTS[target])
+    deploy("news", world.new.version, plan)
 
 
 def bad(world):
     """It answers with errors once half of the callers have it, and is taken back."""
-    world.room.answered = lambda share: ((2000, 400 if share == 50 else 0, 0), (2000, 0, 0))
+    world.home.answered = lambda share: ((2000, 400 if share == 50 else 0, 0), (2000, 0, 0))
     with pytest.raises(GateFailed, match="50 % of the callers"):
-        deploy("news", world.new.version, PLAN)
+        good(world)
+
+
+def torn(world):
+    """The new version answers with errors, and the old one does not answer any more."""
+
+    def answered(share):
+        if share == 50:
+            world.home.down.add(world.old.version)
+        return (2000, 400 if share == 50 else 0, 0), (2000, 0, 0)
+
+    world.home.answered = answered
+    with pytest.raises(OldSideDown, match="callers are not sent back to it"):
+        good(world)
 
 
 def back(world):
@@ -107,7 +103,7 @@ def back(world):
 
 def good_again(world):
     good(world)
-    assert world.room.done.count(("start", world.new.version)) == 1
+    assert world.home.done.count(("start", world.new.version)) == 1
     return world.new
 
 
@@ -125,6 +121,22 @@ def go_back(world):
     return world.old
 
 
+def go_back_to_nothing(world):
+    """Who asks for it is told so; then it is taken back, or stays where it was committed."""
+    with pytest.raises(NotFound, match=r"never had a champion|nothing served well before"):
+        back(world)
+    return reconcile(world)
+
+
+def mend(world):
+    """Callers are sent back once there is somebody to answer them."""
+    expected = reconcile(world)
+    world.home.down.clear()
+    with world.process.another("a later run"):
+        reconcile(world)
+    return expected
+
+
 def reconcile(world):
     """The rollback that it may have to start goes on to where it was going."""
     release = world.shelf.journal()
@@ -135,26 +147,29 @@ def reconcile(world):
 
 
 DEATHS = {
-    good: ("old", (good_again, reconcile, go_back)),
-    bad: ("old", (reconcile, go_back, bad_again)),
-    back: ("old new", (go_back, reconcile)),
+    "a release": (good, "old", (good_again, reconcile, go_back)),
+    "the first release": (good, "", (good_again, reconcile, go_back_to_nothing)),
+    "a bad release": (bad, "old", (reconcile, go_back, bad_again)),
+    "a rollback": (back, "old new", (go_back, reconcile)),
 }
 
 
-@pytest.mark.parametrize("run", DEATHS)
-def test_it_ends_well(shelf, mortal, monkeypatch, subtests, run):
-    world = World(shelf, mortal, monkeypatch)
-    before, ways = DEATHS[run]
-    for number in count(1):
-        way = ways[number % len(ways)]
-        world.begin(*(getattr(world, name) for name in before.split()))
-        mortal.start("the first run", dies_after=number)
-        try:
-            run(world)
-        except Killed:
-            with subtests.test(f"{number}: {mortal.effects[-1]}, then {way.__name__}"):
-                mortal.start("the next run")
-                world.check(way(world))
-        else:
-            break
-    assert number > 12
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_room_is_left_well(world_of, mortal, subtests, death):
+    run, before, ways = DEATHS[death]
+    world = world_of(StrictRoom(process=mortal), before)
+
+    assert world.dies(run, ways, subtests) > 12
+
+
+# What the release writes elsewhere is the same in a room.
+ENDPOINTS_MATTER = r"^POST / |journal\.json"
+MORE_DEATHS = {"a release between two bad ones": (torn, "old", (mend,))}
+
+
+@pytest.mark.parametrize("death", DEATHS | MORE_DEATHS)
+def test_an_endpoint_is_left_well(plane, world_of, subtests, death):
+    run, before, ways = (DEATHS | MORE_DEATHS)[death]
+    world = world_of(plane, before)
+
+    assert world.dies(run, ways, subtests, after=ENDPOINTS_MATTER) > 8

@@ -50,9 +50,15 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps what it holds."""
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(mlflow_folder: Path) -> Iterator[str]:
     """The URL of a server for the whole session; MLFLOW_* variables lead to it, retries are few."""
-    folder = tmp_path_factory.mktemp("mlflow")
+    folder = mlflow_folder
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     server = _start(folder, port)

@@ -19,6 +19,21 @@ def well(percent: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (1000, 0, 0), (1000, 0, 0)
 
 
+def said(version: str, payload: dict[str, str]) -> str:
+    """The body of a version's answer, by the contract that it was asked by."""
+    if "data" in payload:
+        body = {"main_category": list(LABELS[:3]), "probabilities": [0.5, 0.3, 0.2]}
+    else:
+        body = {
+            "prediction": "World",
+            "confidence": 0.5,
+            "model_version": version,
+            "processing_time": 0.1,
+            "timestamp": "2026-01-15T10:30:00Z",
+        }
+    return json.dumps(body)
+
+
 @dataclass
 class Room:
     """Stand in for a target: remembers what runs, what callers reach and what was done.
@@ -141,17 +156,7 @@ class Room:
     def _answer(served: Any, payload: dict[str, str]) -> Any:
         from tasks.records import Answer
 
-        if "data" in payload:
-            body = {"main_category": list(LABELS[:3]), "probabilities": [0.5, 0.3, 0.2]}
-        else:
-            body = {
-                "prediction": "World",
-                "confidence": 0.5,
-                "model_version": served.version,
-                "processing_time": 0.1,
-                "timestamp": "2026-01-15T10:30:00Z",
-            }
-        return Answer(200, json.dumps(body), served.version, served.bundle_digest)
+        return Answer(200, said(served.version, payload), served.version, served.bundle_digest)
 
 
 @pytest.fixture

@@ -1,21 +1,23 @@
-"""The fixture `mortal`: flows in a process that dies right after any effect it has on the world.
+"""The fixture `mortal`: flows in a process that dies right after each effect it has on the world.
 
-S3, SNS and MLflow are servers, the target is a room, and Prefect's engine is left out: it takes
-seconds for each of so many deaths.
+Dead is who does nothing more: at each effect the process stands still while others come, find what
+it left and end it. Then the world is put back as it was, and the process goes on to its next
+effect. So all its deaths take one run, not one each.
+
+S3, SNS and MLflow are servers, and Prefect's engine is left out: it takes seconds for each run.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from plugins.room import Room
 
-_CHANGES = ("stage", "shift", "restore", "retire", "scale_out")
 _READS = ("GET", "HEAD")
+_LOOKS = ("Describe", "Get", "Invoke", "List")
 
 
 class Killed(BaseException):
@@ -39,95 +41,107 @@ class NoUndo:
 
 @dataclass
 class Process:
-    """Holds releases under `name` and lives until right after its n-th effect, 0: as it likes."""
+    """Holds releases under `name`; `dies` is called right after each of its effects."""
 
     name: str = "nobody"
-    dies_after: int = 0
-    effects: list[str] = field(default_factory=list)
-    dead: bool = False
-
-    def start(self, name: str, dies_after: int = 0) -> None:
-        self.name, self.dies_after, self.effects, self.dead = name, dies_after, [], False
+    dies: Callable[[str], None] | None = None
 
     def reach(self, what: str, changes: bool, call: Callable[[], Any]) -> Any:
-        """Call something outside, which only the living can."""
-        if self.dead:
-            raise Killed
+        """Call something outside."""
         answer = call()
-        if changes:
-            self.effects.append(what)
-            self.dead = len(self.effects) == self.dies_after
-        if self.dead:
-            raise Killed
+        if changes and self.dies:
+            self.dies(what)
         return answer
+
+    @contextmanager
+    def another(self, name: str, dies: Callable[[str], None] | None = None) -> Iterator[None]:
+        """In this process, while the one before stands still."""
+        before = self.name, self.dies
+        self.name, self.dies = name, dies
+        try:
+            yield
+        finally:
+            self.name, self.dies = before
 
 
 @dataclass
-class StrictRoom(Room):
-    """Keeps only what is needed, as an endpoint does, and lets nobody reach what does not run."""
-
-    process: Process = field(default_factory=Process)
-    reached: set[str] = field(default_factory=set)  # by callers
-
-    def __post_init__(self) -> None:
-        for name in _CHANGES:
-            setattr(self, name, self._through(name, getattr(self, name)))
-
-    def _through(self, name: str, change: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(client: Any, place: Any, wanted: Any, *rest: Any) -> Any:
-            told = change(client, place, wanted, *rest)
-            callers = {self.public} | ({wanted.version} if self.share else set())
-            assert "new" in self.probed or callers == self.reached, f"{name}: {callers} untried"
-            self.reached = callers
-            assert callers <= set(self.running), f"{name}: callers reach {callers}"
-            return told
-
-        return lambda *args: self.process.reach(f"target {name}", True, lambda: changed(*args))
-
-    def retire(self, client: Any, place: Any, wanted: Any, op_id: str) -> str:
-        self.running = {wanted.version: self.running[wanted.version]}
-        return "the others"
-
-
 class Clock:
     """Two looks a step, without the minutes between them."""
 
-    skipped = 0.0
+    seconds: float = 0.0
 
     def monotonic(self) -> float:
-        return time.monotonic() + self.skipped
+        return self.seconds
 
     def time(self) -> float:
-        return time.time() + self.skipped
+        return self.seconds
 
     def sleep(self, seconds: float) -> None:
-        self.skipped += 20 * seconds
+        self.seconds += 20 * seconds
+
+    def keep(self) -> Callable[[], None]:
+        held = self.seconds
+        return lambda: setattr(self, "seconds", held)
 
 
 @pytest.fixture
-def mortal(engineless: None, monkeypatch: pytest.MonkeyPatch) -> Process:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of all that waits in a release."""
+    from tasks import observation, watching
+    from tasks.adapters import waits
+
+    made, watch = Clock(), watching.Watch
+    for module in (watching, observation, waits):
+        monkeypatch.setattr(module, "time", made)
+
+    def begin(*told: Any) -> Any:
+        return watch(*told, begun=made.seconds)
+
+    monkeypatch.setattr(observation, "Watch", begin)
+    return made
+
+
+@pytest.fixture
+def mortal(engineless: None, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Process:
     """The process that everything runs in from here on."""
     import requests
     from botocore.httpsession import URLLib3Session
 
-    from tasks import decisions, monitoring, observation, watching
-    from tasks.adapters import aws
+    from tasks import decisions, monitoring, observation
+    from tasks.adapters import aws, registry
 
     process = Process()
     to_aws, to_mlflow = URLLib3Session.send, requests.Session.send
 
-    def send(real: Callable[..., Any], session: Any, request: Any, more: dict[str, Any]) -> Any:
+    def ask_aws(session: Any, request: Any) -> Any:
+        action = _action(request)
+        changes = request.method not in _READS and not action.startswith(_LOOKS)
+        what = f"{request.method} {urlsplit(request.url).path} {action}".strip()
+        return process.reach(what, changes, lambda: to_aws(session, request))
+
+    def ask_mlflow(session: Any, request: Any, **more: Any) -> Any:
         what = f"{request.method} {urlsplit(request.url).path}"
         changes = request.method not in _READS
-        return process.reach(what, changes, lambda: real(session, request, **more))
+        return process.reach(what, changes, lambda: to_mlflow(session, request, **more))
 
-    monkeypatch.setattr(URLLib3Session, "send", lambda *asked: send(to_aws, *asked, {}))
-    monkeypatch.setattr(requests.Session, "send", lambda *asked, **m: send(to_mlflow, *asked, m))
-    monkeypatch.setattr(aws, "client", cache(aws.client))  # to make them is half of the time
+    monkeypatch.setattr(URLLib3Session, "send", ask_aws)
+    monkeypatch.setattr(requests.Session, "send", ask_mlflow)
+    for clients in (aws, registry):  # to make them is half of the time
+        monkeypatch.setattr(clients, "client", cache(clients.client))
     monkeypatch.setattr(decisions, "holder", lambda: process.name)
-    clock = Clock()
-    monkeypatch.setattr(watching, "time", clock)
-    monkeypatch.setattr(observation, "time", clock)
     monkeypatch.setattr(monitoring.dashboards, "ensure", lambda *_: "a dashboard")
     monkeypatch.setattr(observation, "_publish", lambda _: None)
     return process
+
+
+def _action(request: Any) -> str:
+    """What is asked of a service whose requests all look alike; empty for S3."""
+    if target := request.headers.get("X-Amz-Target"):
+        told = target.decode() if isinstance(target, bytes) else str(target)
+        return told.rsplit(".", 1)[-1]
+    if request.url.endswith("/invocations"):
+        return "InvokeEndpoint"
+    if "/operation/" in request.url:
+        return str(request.url).rsplit("/", 1)[-1]
+    asked = request.body if isinstance(request.body, bytes) else b""
+    return asked.split(b"&")[0].decode().removeprefix("Action=") if asked[:7] == b"Action=" else ""
