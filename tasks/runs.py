@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _HOLDER = re.compile(r"flow run ([0-9a-f-]{36}) attempt \d+")
 _LOST = "Lost"  # what prefect.yaml calls a run of which no heartbeat came for `_SILENCE`
-_SILENCE = timedelta(seconds=90)
+_SILENCE = timedelta(seconds=110)
 _DOUBT = timedelta(seconds=40)  # more than from one heartbeat to the next
 
 

@@ -35,7 +35,7 @@ def environment(monkeypatch):
 def test_a_run_is_lost_after_three_heartbeats_that_did_not_come(environment):
     beat = timedelta(seconds=int(environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]))
 
-    assert SILENT.trigger.within == runs._SILENCE == 3 * beat
+    assert 3 * beat < SILENT.trigger.within == runs._SILENCE <= timedelta(minutes=2)
     assert SILENT.trigger.after == {"prefect.flow-run.heartbeat"}
     assert beat < runs._DOUBT
 
