@@ -4,9 +4,10 @@ The estimate holds as long as the model is as right at a confidence as it was on
 rows that are like the window's. So it is made twice, with all reference rows alike and with those
 counting more that are like the window's; the interval covers both, and where they disagree it is
 wide. "yes": something is lost for certain, and most likely more than `accuracy_drop`. "no": less
-than that is lost, for certain. Confidence also falls with strange texts whose answers stay right: a
+than that is lost, for certain. Confidence also moves with strange texts whose answers stay right: a
 model of book reviews is as right on those of other goods, and seems to lose 2 to 6 points
-(bench.drift_quality). So much more must the estimate show before it says "yes".
+(bench.drift_quality). The estimate is taken to be off by so much: a "yes" must show that much more,
+and a "no" is certain only that the loss is below `accuracy_drop` and that much.
 
 Not covered: the same texts that mean another class now. Only labels tell.
 """
@@ -23,7 +24,7 @@ from tasks.policy.feedback import MINIMUM, VersionAccuracy
 from tasks.policy.signals import Features
 
 _SIDES = (2.5, 97.5)
-_LEAN = 0.06
+_OFF = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,10 @@ class Loss:
     now: Accuracy
 
     def hurting(self, most: float) -> Hurting:
-        lean = 0.0 if self.now.source == "feedback" else _LEAN
-        if self.low > 0 and self.value > most + lean:
+        off = 0.0 if self.now.source == "feedback" else _OFF
+        if self.low > 0 and self.value > most + off:
             return "yes"
-        return "no" if self.high < most else "unknown"
+        return "no" if self.value < most and self.high < most + off else "unknown"
 
     def told(self) -> str:
         how = "labels" if self.now.source == "feedback" else "estimated from confidence"
