@@ -10,6 +10,7 @@ pytest_plugins = [
     "plugins.certificates",
     "plugins.champions",
     "plugins.faults",
+    "plugins.few_roots",
     "plugins.flows",
     "plugins.letterbox",
     "plugins.live_pools",

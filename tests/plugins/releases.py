@@ -161,7 +161,7 @@ def shelf(
 class Callers:
     """A client that keeps asking from a thread of its own while something else happens."""
 
-    def __init__(self, ask: Callable[[], Any], pause_s: float = 0.05) -> None:
+    def __init__(self, ask: Callable[[], Any], pause_s: float = 0.2) -> None:
         self.ask, self.pause_s = ask, pause_s
         self.answers: list[Any] = []
         self.failures: list[str] = []
