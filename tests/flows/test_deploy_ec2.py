@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from plugins.releases import MODEL
 from prefect.settings import get_current_settings
 
@@ -61,6 +62,7 @@ def assert_smoke_by_hand(shelf, url, version, key, monkeypatch):
     assert told == f"PASS at {url}, by ann"
 
 
+@pytest.mark.timeout(1200)  # five flows with real servers
 def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
     shelf, callers, back_and_timed, monkeypatch
 ):
@@ -97,8 +99,7 @@ def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
 
     heard = back_and_timed(ask, back_alone)
     after, told = shelf.journal(), shelf.ledger()
-    for _ in range(2):  # and nothing more is done by asking again
-        rollback("news")
+    rollback("news")  # and nothing more is done by asking again
 
     assert (heard.failures, ask()) == ([], first)
     assert (shelf.journal(), shelf.ledger()) == (after, told)

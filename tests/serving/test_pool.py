@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from serving import pool
 from serving.backlog import Classified
 from serving.contract import Refusal
 from training.bundle import Classifier
@@ -18,8 +19,9 @@ def live_pool(live_pools):
 
 
 @pytest.fixture
-def stopped(live_pool):
-    """The pool while its process stands still."""
+def stopped(live_pool, monkeypatch):
+    """The pool while its process stands still, and is not killed for it on a slow machine."""
+    monkeypatch.setattr(pool, "_HANGS_S", 120)
     live_pool.signal(signal.SIGSTOP)
     yield live_pool
     live_pool.signal(signal.SIGCONT)
