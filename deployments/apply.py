@@ -16,7 +16,6 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
-from deployments import automations
 from deployments.account import Account
 from tasks import classifiers
 
@@ -36,7 +35,6 @@ def apply(account: Account) -> int:
         classifiers.load(name, account.classifiers_dir)
     asyncio.run(ensure_pool(account.pool_type))
     wanted = expand(yaml.safe_load(Path("prefect.yaml").read_text("utf-8")), names)
-    automations.ensure(wanted.pop("automations"))
     give_environment(wanted, account.pool_type, account.job_environment())
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
         yaml.safe_dump(wanted, file)

@@ -12,18 +12,19 @@ from tasks.settings import Settings
 def reconcile(classifier: str | None = None) -> dict[str, str]:
     """Look at every release: finish it, take it back, roll it back, or leave it alone.
 
-    Then at runs that crashed, which are run again, and at the retrains that were asked for: what
-    did not begin is started.
+    Before, runs whose host fell silent are ended. After, runs that crashed are run again, and the
+    retrains that were asked for and did not begin are started.
 
     Args:
         classifier: A file in classifiers/. Empty: all of them.
     """
     settings = Settings()
     names = (classifier,) if classifier else recovery.names(settings.classifiers_dir)
+    silent = {"hosts": restarts.end_silent(return_state=True)}
     ended = {name: recovery.attend(settings, name, return_state=True) for name in names}
     again = {"runs": restarts.restart(settings, return_state=True)}
     asked = {name: revival.revive(settings, name, return_state=True) for name in names}
-    return recovery.conclude(ended, again, asked)
+    return recovery.conclude(silent, ended, again, asked)
 
 
 if __name__ == "__main__":

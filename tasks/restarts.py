@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import FlowRun
 
 from tasks import alerts, runs
-from tasks.policy.restarts import FLOWS, After, after_crash
+from tasks.policy.restarts import FLOWS, RELEASING, After, after_crash
 from tasks.reasons import ASKED_BY_MONITOR
 from tasks.records import Environment
 from tasks.settings import Settings
@@ -16,6 +16,15 @@ from tasks.settings import Settings
 log = logging.getLogger(__name__)
 
 _LOOK_BACK = timedelta(hours=1)  # what crashed before is a person's by now
+
+
+@task(cache_policy=NO_CACHE, task_run_name="runs that fell silent")
+def end_silent() -> str:
+    """End for Prefect what died with its host, of which nobody told; what was ended."""
+    lost = runs.end_silent((*FLOWS, *RELEASING))
+    for run in lost:
+        log.warning("%s: no heartbeat comes any more", run.name)
+    return "; ".join(f"{run.name}: lost" for run in lost) or "every run is heard"
 
 
 @task(cache_policy=NO_CACHE, task_run_name="runs that crashed")

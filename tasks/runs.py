@@ -19,7 +19,7 @@ from prefect.events.filters import (
     EventResourceFilter,
 )
 from prefect.exceptions import ObjectNotFound
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Crashed
 
 from tasks.errors import Conflict, NotFound
 from tasks.policy.recovery import Fate
@@ -27,8 +27,9 @@ from tasks.policy.recovery import Fate
 log = logging.getLogger(__name__)
 
 _HOLDER = re.compile(r"flow run ([0-9a-f-]{36}) attempt \d+")
-_LOST = "Lost"  # what prefect.yaml calls a run of which no heartbeat came for `_SILENCE`
+_LOST = "Lost"  # a run of which no heartbeat came for `_SILENCE`, or that did not begin
 _SILENCE = timedelta(seconds=110)
+_NEVER_BEGAN = timedelta(minutes=4)
 _DOUBT = timedelta(seconds=40)  # more than from one heartbeat to the next
 
 
@@ -75,6 +76,28 @@ def crashed(flows: Sequence[str], since: datetime) -> list[FlowRun]:
         return [run for run in found if _ended(client, run)]
 
 
+def end_silent(flows: Sequence[str]) -> list[FlowRun]:
+    """Call Lost the runs of deployments of these flows whose host says nothing any more.
+
+    Asked, and not watched by automations of the server: those write a row for each event of each
+    run, and its SQLite is locked by that for a minute at a time.
+    """
+    now = datetime.now(UTC)
+    state = filters.FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
+    with get_client(sync_client=True) as client:
+        at_work = client.read_flow_runs(
+            flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
+            flow_run_filter=filters.FlowRunFilter(
+                state=filters.FlowRunFilterState(type=state),
+                deployment_id=filters.FlowRunFilterDeploymentId(is_null_=False),
+            ),
+        )
+        silent = [run for run in at_work if _silent(client, run, now)]
+        for run in silent:
+            client.set_flow_run_state(run.id, Crashed(name=_LOST, message="its host fell silent"))
+    return silent
+
+
 def crashes(run: FlowRun) -> int:
     """In how many attempts of the run it crashed."""
     with get_client(sync_client=True) as client:
@@ -117,6 +140,14 @@ def _ended(client: SyncPrefectClient, run: FlowRun) -> bool:
         return True
     now, lost = datetime.now(UTC), run.state.timestamp
     return now - lost > _DOUBT and not _heard(client, run.id, max(lost, now - _SILENCE))
+
+
+def _silent(client: SyncPrefectClient, run: FlowRun, now: datetime) -> bool:
+    assert run.state is not None  # it was asked for by its state
+    since = now - run.state.timestamp
+    if run.state.is_pending():
+        return since > _NEVER_BEGAN
+    return since > _SILENCE and not _heard(client, run.id, now - _SILENCE)
 
 
 def _heard(client: SyncPrefectClient, run_id: UUID, since: datetime) -> bool:

@@ -5,6 +5,7 @@ from enum import StrEnum
 # Not deploy and rollback: the journal says what their release needs. Not reconcile and health:
 # the next one comes by itself.
 FLOWS = ("drift-check", "evaluate", "ingest", "pipeline", "train", "tune")
+RELEASING = ("deploy", "rollback")
 TIMES = 2
 
 

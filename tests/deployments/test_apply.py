@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 
 from deployments.apply import expand, full_name, give_environment
 from tasks import classifiers
+from tasks.policy import restarts
 
 ROOT = Path(__file__).parents[2]
 FLOWS = ("pipeline", "ingest", "train", "tune", "evaluate", "deploy", "rollback", "drift-check")
@@ -51,11 +53,15 @@ def test_every_deployment_runs_one_at_a_time(written_out):
     assert all(item["concurrency_limit"]["limit"] == 1 for item in written_out["deployments"])
 
 
-def test_releases_are_looked_after_every_minute(written_out):
+def test_what_died_is_looked_after_every_minute_and_at_once_when_its_crash_is_told(written_out):
     found = next(item for item in written_out["deployments"] if item["name"] == "every-minute")
 
     assert [item["cron"] for item in found["schedules"]] == ["* * * * *"]
     assert found["concurrency_limit"]["collision_strategy"] == "CANCEL_NEW"
+    trigger = DeploymentEventTrigger.model_validate(found["triggers"][0])
+    watched = trigger.match_related["prefect.resource.name"]
+    assert trigger.expect == {"prefect.flow-run.Crashed"}
+    assert {*watched} == {*restarts.FLOWS, *restarts.RELEASING}
 
 
 def test_every_entrypoint_is_a_flow_that_takes_its_parameters(written_out):

@@ -46,10 +46,11 @@ def test_answers_come_in_the_order_of_the_texts_and_are_those_of_the_classifier(
 
 def test_past_the_queue_a_request_is_refused_at_once_and_told_when_to_come_again(stopped):
     async def crowd() -> tuple[float, Refusal, list[object]]:
-        waiting = [asyncio.ensure_future(stopped.ask(f"goal {n}")) for n in range(50)]
+        goals = [f"goal {n}" for n in range(50)]
+        waiting = [asyncio.ensure_future(stopped.ask(text, within_s=300)) for text in goals]
         await asyncio.sleep(0.2)
         began = time.monotonic()
-        refusal = await stopped.ask("one too many")
+        refusal = await stopped.ask("one too many", within_s=300)
         took = time.monotonic() - began
         stopped.signal(signal.SIGCONT)
         return took, refusal, await asyncio.gather(*waiting)
@@ -59,7 +60,7 @@ def test_past_the_queue_a_request_is_refused_at_once_and_told_when_to_come_again
     assert (refusal.status, refusal.error) == (503, "overloaded")
     assert int(refusal.headers["Retry-After"]) >= 1
     assert int(refusal.headers["retry-after-ms"]) > 0
-    assert took < 5  # the others wait for 30
+    assert took < 5  # the others may wait for 300
     answered = [one for one in outcomes if isinstance(one, Classified)]
     assert 40 <= len(answered) <= 48  # the queue and at most two batches of four
     assert "one too many" not in stopped.computed()
@@ -70,7 +71,8 @@ def test_a_deadline_is_kept_even_when_the_process_never_answers(stopped):
 
     outcomes = stopped.run(stopped.ask_all([f"late {n}" for n in range(20)], within_s=0.5))
 
-    assert {one.status for one in outcomes} == {504}
+    # On a machine that stood still just now the last ones are not let in: it would take too long.
+    assert 504 in {one.status for one in outcomes} <= {503, 504}
     assert 0.5 <= time.monotonic() - began < 5
     stopped.signal(signal.SIGCONT)
     stopped.run(stopped.ask("now"))

@@ -1,10 +1,12 @@
 """Runs that crashed on a real Prefect server, with nobody who would execute them."""
 
+from datetime import timedelta
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Pending, Running, StateType
 
-from tasks import restarts
+from tasks import restarts, runs
 from tasks.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("prefect_server", "settings_env", "engineless")
@@ -60,6 +62,25 @@ def test_a_crashed_run_is_scheduled_twice_more_and_then_people_are_told(client, 
     assert f"{run.name}: tell" in said
     assert (state.type, client.read_flow_run(run.id).run_count) == (StateType.CRASHED, 3)
     assert [call["action"] for call in sandbox.calls()].count("Publish") == 1
+
+
+@pytest.mark.parametrize(
+    ("states", "limit"),
+    [((Pending(), Running()), "_SILENCE"), ((Pending(),), "_NEVER_BEGAN")],
+)
+def test_a_run_of_which_nothing_is_heard_is_lost(client, run_of, monkeypatch, states, limit):
+    run = run_of("train", classifier="news")
+    for state in states:
+        client.set_flow_run_state(run.id, state)
+
+    early = restarts.end_silent.fn()
+    monkeypatch.setattr(runs, limit, timedelta(0))
+    said = restarts.end_silent.fn()
+
+    state = client.read_flow_run(run.id).state
+    assert run.name not in early
+    assert f"{run.name}: lost" in said
+    assert (state.type, state.name) == (StateType.CRASHED, "Lost")
 
 
 @pytest.mark.parametrize(

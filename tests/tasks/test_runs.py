@@ -64,7 +64,7 @@ def test_a_sub_flow_died_with_the_process_of_its_parent(client):
 
 
 def lost(client):
-    """A run that the server gave up, as its automation does."""
+    """A run that was given up."""
     run = begun(client)
     client.set_flow_run_state(run, Crashed(name="Lost"))
     return run
