@@ -241,21 +241,21 @@ SAME = (
     Heard("answers equal, 2 labels, one rare", Talk((0.98, 0.02), (0.98, 0.02)), plan(100)),
     Heard("answers equal, language moves", Talk(later=(0.85, 0.05, 0.05, 0.05)), plan(100)),
     Heard("a label +10 points, busy", Talk((0.35, 0.25, 0.2, 0.2)), plan(800)),
-    Heard("a label +25 points, busy", Talk((0.5, 0.2, 0.15, 0.15)), plan(800)),
-    Heard("a label +25 points, 1:1", Talk((0.5, 0.2, 0.15, 0.15)), side_by_side(5000)),
-    Heard("unsure +25 points, busy", Talk(unsure=(0.35, 0.1)), plan(800)),
+    Heard("a label +40 points, busy", Talk((0.65, 0.15, 0.1, 0.1)), plan(800)),
+    Heard("a label +40 points, 1:1", Talk((0.65, 0.15, 0.1, 0.1)), side_by_side(5000)),
+    Heard("unsure +40 points, busy", Talk(unsure=(0.5, 0.1)), plan(800)),
 )
 OTHER = (
     Heard("one label always, 100 texts, 1:1", Talk((1, 0, 0, 0)), side_by_side(100)),
     Heard("one label always, 50 texts, 1:9", Talk((1, 0, 0, 0)), (Watch(0.1, 50, 10),)),
-    Heard("a label +40 points in 2,000, 1:1", Talk((0.65, 0.15, 0.1, 0.1)), side_by_side(2000)),
-    Heard("a label +40 points in 1,000, 1:9", Talk((0.65, 0.15, 0.1, 0.1)), (Watch(0.1, 50, 200),)),
+    Heard("a label +55 points in 2,000, 1:1", Talk((0.8, 0.1, 0.05, 0.05)), side_by_side(2000)),
+    Heard("a label +55 points in 1,000, 1:9", Talk((0.8, 0.1, 0.05, 0.05)), (Watch(0.1, 50, 200),)),
     Heard(
-        "a label -40 points in 1,000, 1:9",
-        Talk((0.2, 0.4, 0.2, 0.2), (0.6, 0.2, 0.1, 0.1)),
+        "a label -55 points in 1,000, 1:9",
+        Talk((0.2, 0.4, 0.2, 0.2), (0.75, 0.15, 0.05, 0.05)),
         (Watch(0.1, 50, 200),),
     ),
-    Heard("unsure +40 points in 1,000, 1:9", Talk(unsure=(0.5, 0.1)), (Watch(0.1, 50, 200),)),
+    Heard("unsure +55 points in 1,000, 1:9", Talk(unsure=(0.65, 0.1)), (Watch(0.1, 50, 200),)),
 )
 LESS = (
     Probes("-3 points in 2,000, 6 % disagree", 0.045, 0.015, 2000),

@@ -37,7 +37,7 @@ class Rollout(BaseModel, frozen=True, extra="forbid"):
         200, ge=1, description="of each side in each step; fewer: longer, then probes, then back"
     )
     max_answer_shift: float = Field(
-        0.25,
+        0.4,
         gt=0,
         le=1,
         description="how far the share of a label, or of unsure answers, may be from the old "

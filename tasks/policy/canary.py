@@ -23,7 +23,7 @@ class Limits:
     max_error_rate: float = 0.01
     max_slow_share: float = 0.01  # of answers slower than the p99 limit: p99 is under it
     min_requests: int = 200
-    max_answer_shift: float = 0.25  # of a label's share among the answers, and of unsure ones
+    max_answer_shift: float = 0.4  # of a label's share among the answers, and of unsure ones
     alpha: float = 0.05
     steps: int = 3
 

@@ -63,7 +63,7 @@ def test_what_callers_heard_is_judged(place):
 
 
 def test_another_language_fails(place):
-    log(place, ["World"] * 60, ["World", "Sports"] * 200)
+    log(place, ["World"] * 60, ["Sports"] * 400)
 
     both, finding = judged(place)
 

@@ -15,7 +15,7 @@ def test_the_default_is_a_tenth_for_half_an_hour_then_half_for_an_hour():
 
     assert [(step.percent, step.minutes) for step in plan.watched] == [(10, 30), (50, 60)]
     assert (plan.bake.percent, plan.max_error_rate, plan.max_p99_ms) == (100, 0.01, 500)
-    assert plan.max_answer_shift == 0.25
+    assert plan.max_answer_shift == 0.4
 
 
 def test_linear_is_its_first_step_again_and_again():

@@ -32,9 +32,9 @@ def test_answers_that_differ_a_little_pass_with_their_shares():
     assert found.outcome is Outcome.PASS
     assert found.reasons == (
         "answers to callers, Sports: 36.7 % of 300 against 33.3 % of 2,700:"
-        " not shown moved by more than 25 %",
+        " not shown moved by more than 40 %",
         "answers to callers, confidence under 0.67: 4.0 % of 300 against 3.3 % of 2,700:"
-        " not shown moved by more than 25 %",
+        " not shown moved by more than 40 %",
     )
     assert found.numbers["new_unsure_share"] == 0.04
 
@@ -45,7 +45,7 @@ def test_one_label_for_everything_fails_in_words():
     assert found.outcome is Outcome.FAIL
     assert found.reasons == (
         "answers to callers, World: 100.0 % of 60 against 33.3 % of 540:"
-        " moved by more than 25 % beyond doubt (alpha 0.05)",
+        " moved by more than 40 % beyond doubt (alpha 0.05)",
     )
 
 
@@ -59,8 +59,8 @@ def test_a_label_that_nearly_vanishes_fails_also_where_no_other_gets_all_of_it()
 def test_unsure_answers_fail_where_they_became_more_and_not_where_fewer():
     even = (300, 300, 300)
 
-    assert judge(both(even, even, (500, 90)), LIMITS).outcome is Outcome.FAIL
-    assert judge(both(even, even, (90, 500)), LIMITS).outcome is Outcome.PASS
+    assert judge(both(even, even, (800, 90)), LIMITS).outcome is Outcome.FAIL
+    assert judge(both(even, even, (90, 800)), LIMITS).outcome is Outcome.PASS
 
 
 def test_how_much_is_allowed_is_a_limit():
