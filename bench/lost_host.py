@@ -29,7 +29,6 @@ KINDS = {
 FOUND_S = {"flow": 120, "host": 120, "pending": 300}
 AGAIN_S = {"flow": 180, "host": 180, "pending": 480}
 _LIMIT_S = 900
-_RUN = "PREFECT__FLOW_RUN_ID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def trial(kind: str, number: int) -> Trial:
     else:
         wait(jobs, "the run asked for its training job")
     attempt = gameday.looked_up(run).run_count
-    victims = processes(run) if kind == "flow" else workers()
+    victims = gameday.processes(run) if kind == "flow" else workers()
     for victim in victims:
         with suppress(psutil.NoSuchProcess):
             victim.kill()
@@ -87,7 +86,7 @@ def trial(kind: str, number: int) -> Trial:
     wait(lambda: gameday.looked_up(run).run_count > attempt, "it runs again")
     again, at_once = time.monotonic() - killed, 1
     while not (state := gameday.looked_up(run).state) or not state.is_final():
-        roots = [one for one in processes(run) if one.ppid() not in pids(run)]
+        roots = [one for one in gameday.processes(run) if one.ppid() not in pids(run)]
         at_once = max(at_once, len(roots))
         time.sleep(0.5)
     return Trial(kind, found, again, at_once, jobs(), state.type.value)
@@ -98,13 +97,8 @@ def type_of(run: FlowRun) -> StateType | None:
     return state.type if state else None
 
 
-def processes(run: FlowRun) -> list[psutil.Process]:
-    """Those of the flow run; its training job is a machine of its own."""
-    return [one for one in psutil.process_iter() if variable(one, _RUN) == str(run.id)]
-
-
 def pids(run: FlowRun) -> set[int]:
-    return {one.pid for one in processes(run)}
+    return {one.pid for one in gameday.processes(run)}
 
 
 def workers() -> list[psutil.Process]:
@@ -112,18 +106,12 @@ def workers() -> list[psutil.Process]:
     found, stack = [], PREFECT_API_URL.value() or ""
     for one in psutil.process_iter():
         with suppress(psutil.Error):
-            ours = variable(one, PREFECT_API_URL.name) == stack
+            ours = gameday.variable(one, PREFECT_API_URL.name) == stack
             if ours and one.cmdline()[2:5] == ["prefect", "worker", "start"]:
                 found += [one, *one.children(recursive=True)]
     if not found:
         raise NotFound(f"no worker of {stack} runs on this machine: make up")
     return found
-
-
-def variable(process: psutil.Process, name: str) -> str:
-    with suppress(psutil.Error):
-        return process.environ().get(name, "")
-    return ""
 
 
 def jobs() -> int:

@@ -128,7 +128,7 @@ class Account(BaseSettings):
             "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,training",
             "PREFECT_LOGGING_ROOT_LEVEL": "INFO",
             "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-            # A third of what prefect.yaml lets pass before a run is lost; Prefect's least.
+            # reconcile takes a run for lost after three of them and some more; Prefect's least.
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         }
 

@@ -36,6 +36,7 @@ from tasks.records import Release, Served
 CLASSIFIER = "news"
 MODEL = "bert-news-classifier"
 _LIMIT_S = 600
+_RUN = "PREFECT__FLOW_RUN_ID"
 _FAILING_SHARE = 0.3
 _ANSWERS = 40  # all of one version: by chance once in 68 times where a tenth is another's
 _CAREFUL = {**demo.ROLLOUT, "steps": [{"percent": share, "minutes": 1} for share in (10, 50)]}
@@ -252,14 +253,25 @@ def looked_up(run: FlowRun) -> FlowRun:
         return client.read_flow_run(run.id)
 
 
+def processes(run: FlowRun) -> list[psutil.Process]:
+    """Those of the flow run on this machine; its training job is a machine of its own."""
+    return [one for one in psutil.process_iter() if variable(one, _RUN) == str(run.id)]
+
+
+def variable(process: psutil.Process, name: str) -> str:
+    """What the process has in its environment; empty also where that may not be read."""
+    with suppress(psutil.Error):
+        return process.environ().get(name, "")
+    return ""
+
+
 def kill(run: FlowRun) -> None:
     """SIGKILL to every process of the flow run, as the kernel does when memory is out."""
     found = []
-    for process in psutil.process_iter():
+    for process in processes(run):
         with suppress(psutil.Error):
-            if process.environ().get("PREFECT__FLOW_RUN_ID") == str(run.id):
-                process.kill()
-                found.append(process)
+            process.kill()
+            found.append(process)
     if not found:
         raise NotFound(f"no process of flow run {run.id} on this machine: is its worker elsewhere?")
 

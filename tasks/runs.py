@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -62,17 +63,9 @@ def start(deployment: str, parameters: dict[str, object], key: str) -> FlowRun:
 
 def crashed(flows: Sequence[str], since: datetime) -> list[FlowRun]:
     """Runs of deployments of these flows that crashed since then and do not live after all."""
+    ended = filters.FlowRunFilterEndTime(after_=since)
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(
-            flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
-            flow_run_filter=filters.FlowRunFilter(
-                state=filters.FlowRunFilterState(
-                    type=filters.FlowRunFilterStateType(any_=[StateType.CRASHED])
-                ),
-                deployment_id=filters.FlowRunFilterDeploymentId(is_null_=False),
-                end_time=filters.FlowRunFilterEndTime(after_=since),
-            ),
-        )
+        found = _deployed(client, flows, StateType.CRASHED, end_time=ended)
         return [run for run in found if _ended(client, run)]
 
 
@@ -83,15 +76,8 @@ def end_silent(flows: Sequence[str]) -> list[FlowRun]:
     run, and its SQLite is locked by that for a minute at a time.
     """
     now = datetime.now(UTC)
-    state = filters.FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING])
     with get_client(sync_client=True) as client:
-        at_work = client.read_flow_runs(
-            flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
-            flow_run_filter=filters.FlowRunFilter(
-                state=filters.FlowRunFilterState(type=state),
-                deployment_id=filters.FlowRunFilterDeploymentId(is_null_=False),
-            ),
-        )
+        at_work = _deployed(client, flows, StateType.PENDING, StateType.RUNNING)
         silent = [run for run in at_work if _silent(client, run, now)]
         for run in silent:
             client.set_flow_run_state(run.id, Crashed(name=_LOST, message="its host fell silent"))
@@ -113,6 +99,21 @@ def again(run: FlowRun, why: str) -> None:
         )
     if answer.status is not SetStateStatus.ACCEPT:
         raise Conflict(f"{run.name} cannot be run again: {answer.details}")
+
+
+def _deployed(
+    client: SyncPrefectClient, flows: Sequence[str], *states: StateType, **more: Any
+) -> list[FlowRun]:
+    """Runs of deployments of these flows in one of the states; `more` narrows the filter."""
+    types = filters.FlowRunFilterStateType(any_=list(states))
+    return client.read_flow_runs(
+        flow_filter=filters.FlowFilter(name=filters.FlowFilterName(any_=list(flows))),
+        flow_run_filter=filters.FlowRunFilter(
+            state=filters.FlowRunFilterState(type=types),
+            deployment_id=filters.FlowRunFilterDeploymentId(is_null_=False),
+            **more,
+        ),
+    )
 
 
 def _fate(client: SyncPrefectClient, run_id: UUID) -> Fate:

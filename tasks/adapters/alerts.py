@@ -31,10 +31,7 @@ def is_news(s3: "S3Client", bucket: str, key: str, message: str, within_s: float
         if json.loads(there.body)["message"] == message and age_s < within_s:
             return False
     mine = json.dumps({"message": message, "by": uuid.uuid4().hex}).encode()
-    if objects.write(s3, bucket, key, mine, there.etag if there else ""):
-        return True
-    now = objects.read(s3, bucket, key)
-    return now is not None and now.body == mine
+    return objects.settle(s3, bucket, key, mine, there.etag if there else "")
 
 
 def forget(s3: "S3Client", bucket: str, key: str) -> None:

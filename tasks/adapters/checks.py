@@ -36,9 +36,7 @@ def keep(s3: "S3Client", bucket: str, folder: str, files: Mapping[str, bytes]) -
 
 def conclude(s3: "S3Client", bucket: str, folder: str, verdict: bytes) -> bool:
     """Write the verdict unless there is one; whether it is this one that stands there now."""
-    if objects.write(s3, bucket, f"{folder}/{VERDICT}", verdict):
-        return True
-    return find(s3, bucket, folder) == verdict
+    return objects.settle(s3, bucket, f"{folder}/{VERDICT}", verdict)
 
 
 def note_no_data(s3: "S3Client", bucket: str, folder: str, told: bytes) -> None:

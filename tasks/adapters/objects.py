@@ -46,3 +46,11 @@ def write(s3: "S3Client", bucket: str, key: str, body: bytes, etag: str = "") ->
             raise
         return None
     return put["ETag"]
+
+
+def settle(s3: "S3Client", bucket: str, key: str, body: bytes, etag: str = "") -> bool:
+    """`write`, and whether it is this body that stands there now, also when its answer was lost."""
+    if write(s3, bucket, key, body, etag):
+        return True
+    there = read(s3, bucket, key)
+    return there is not None and there.body == body

@@ -58,10 +58,7 @@ def write(s3: "S3Client", bucket: str, classifier: str, journal: Journal, etag: 
     A write whose answer was lost, and which botocore sent again, meets its own body: success.
     """
     key, body = _journal(classifier), journal.model_dump_json(indent=1).encode()
-    if objects.write(s3, bucket, key, body, etag):
-        return
-    there = objects.read(s3, bucket, key)
-    if there is None or there.body != body:
+    if not objects.settle(s3, bucket, key, body, etag):
         raise Conflict(
             f"s3://{bucket}/{key}: generation {journal.generation} came too late, another run "
             f"wrote first; see prefect deployment run 'pipeline/{classifier}'"
