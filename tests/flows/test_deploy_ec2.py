@@ -99,7 +99,8 @@ def test_a_process_killed_before_and_after_the_switch_leaves_one_release(
 
     heard = back_and_timed(ask, back_alone)
     after, told = shelf.journal(), shelf.ledger()
-    rollback("news")  # and nothing more is done by asking again
+    for _ in range(2):  # and nothing more is done by asking again
+        rollback("news")
 
     assert (heard.failures, ask()) == ([], first)
     assert (shelf.journal(), shelf.ledger()) == (after, told)

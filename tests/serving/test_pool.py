@@ -69,11 +69,10 @@ def test_past_the_queue_a_request_is_refused_at_once_and_told_when_to_come_again
 def test_a_deadline_is_kept_even_when_the_process_never_answers(stopped):
     began = time.monotonic()
 
-    outcomes = stopped.run(stopped.ask_all([f"late {n}" for n in range(20)], within_s=0.5))
+    outcomes = stopped.run(stopped.ask_all([f"late {n}" for n in range(20)], within_s=3))
 
-    # On a machine that stood still just now the last ones are not let in: it would take too long.
-    assert 504 in {one.status for one in outcomes} <= {503, 504}
-    assert 0.5 <= time.monotonic() - began < 5
+    assert {one.status for one in outcomes} == {504}
+    assert 3 <= time.monotonic() - began < 5
     stopped.signal(signal.SIGCONT)
     stopped.run(stopped.ask("now"))
     begun = [text for text in stopped.computed() if text.startswith("late")]
