@@ -3,10 +3,12 @@
 Not covered: trimmed and winsorised means, metric math in GetMetricData beyond moto's.
 """
 
+import bisect
 import datetime
 import itertools
 import math
 import re
+import threading
 from typing import Any
 
 from moto.cloudwatch.models import (
@@ -22,6 +24,7 @@ from infra.sandbox.world import ACCOUNT, REGION, World
 _KEPT_S = 3 * 3600
 _RANK = re.compile(r"PR\(([\d.]*):([\d.]*)\)")
 Points = list[float | None]
+_Metric = tuple[str, str, frozenset[tuple[str, str]]]  # namespace, name, dimensions
 
 
 def put(
@@ -117,13 +120,46 @@ def series(
 ) -> Points:  # fmt: skip
     """The metric over `number` periods one after the other; None for one without a point."""
     values: list[list[Any]] = [[] for _ in range(number)]
-    for point in list(backend.metric_data):
-        if point.namespace != namespace or point.name != name:
-            continue
-        age = seconds(point.timestamp) - begin
-        if 0 <= age < period * number and names(point.dimensions) == dimensions:
-            values[int(age // period)].append(point)
+    metric = namespace, name, frozenset(dimensions.items())
+    for at, point in _TIMELINE.between(backend, metric, begin, begin + period * number):
+        values[min(number - 1, int((at - begin) // period))].append(point)
     return [statistic(stat, one) if one else None for one in values]
+
+
+class _Timeline:
+    """The points of each metric in the order of time.
+
+    Moto keeps those of all metrics in one list, and a dozen alarms look at it every few seconds.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._list: list[Any] = []
+        self._known = 0
+        self._of: dict[_Metric, list[tuple[float, int, Any]]] = {}
+
+    def between(
+        self, backend: Any, metric: _Metric, begin: float, end: float
+    ) -> list[tuple[float, Any]]:
+        with self._lock:
+            self._read(backend.metric_data)
+            points = self._of.get(metric, [])
+            first, last = (bisect.bisect_left(points, (at,)) for at in (begin, end))
+            return [(at, point) for at, _, point in points[first:last]]
+
+    def _read(self, data: list[Any]) -> None:
+        if data is not self._list:  # old points were forgotten, or all of them
+            self._list, self._known = data, 0
+            self._of = {}
+        for number in range(self._known, len(data)):
+            point = data[number]
+            metric = point.namespace, point.name, frozenset(names(point.dimensions).items())
+            entry = seconds(point.timestamp), number, point
+            bisect.insort(self._of.setdefault(metric, []), entry)
+            self._known = number + 1
+
+
+_TIMELINE = _Timeline()
 
 
 def statistic(stat: str, points: list[Any]) -> float:

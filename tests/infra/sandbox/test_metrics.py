@@ -1,4 +1,5 @@
 import random
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -48,3 +49,31 @@ def test_a_busy_and_a_quiet_moment_keep_their_shares_of_slow_requests():
     assert metrics.statistic("SampleCount", mine) == 2000
     assert metrics.statistic("PR(:0.5)", mine) == 99
     assert metrics.statistic("p99", mine) < 0.2 < metrics.statistic("p99.5", mine)
+
+
+def test_a_series_has_its_own_points_alone_late_ones_and_none_that_were_forgotten():
+    def point(at, value, name="Seconds", **dimensions):
+        told = [{"Name": key, "Value": said} for key, said in dimensions.items()]
+        moment = datetime.fromtimestamp(at, UTC)
+        return SimpleNamespace(
+            namespace="Own", name=name, dimensions=told, timestamp=moment, value=value
+        )
+
+    def sums():
+        return metrics.series(backend, "Own", "Seconds", {"side": "new"}, "Sum", 60, 3, 1000.0)
+
+    backend = SimpleNamespace(
+        metric_data=[
+            point(999, 1, side="new"),
+            point(1130, 2, side="new"),
+            point(1000, 4, side="new"),
+            point(1010, 8, side="old"),
+            point(1010, 16, name="Others", side="new"),
+        ]
+    )
+    first = sums()
+    backend.metric_data += [point(1059, 32, side="new"), point(1180, 64, side="new")]
+    later = sums()
+    backend.metric_data = backend.metric_data[1:2]
+
+    assert (first, later, sums()) == ([4, None, 2], [36, None, 2], [None, None, 2])
