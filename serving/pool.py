@@ -184,7 +184,7 @@ class Pool:
             process = min(self._crew.alive, key=lambda one: (len(one.held), one.done_at))
             if not self._takes_more(process):
                 return
-            budget = self._pace.budget(self._backlog.cost)
+            budget = self._pace.budget(self._backlog.cost, self.alive)
             texts = self._backlog.take(self._settings.batch_size, budget)
             if not texts:
                 return

@@ -20,10 +20,13 @@ def test_a_slow_model_gets_smaller_batches_down_to_a_floor():
     slow.saw(1000, 0.02)
     slowest.saw(1000, 10)
 
-    assert [pace.budget(100_000) for pace in (quick, slow, slowest)] == [8000, 5000, 4500]
+    assert [pace.budget(100_000, 1) for pace in (quick, slow, slowest)] == [8000, 5000, 4500]
 
 
-def test_a_batch_leaves_half_of_what_waits_to_the_next():
+def test_a_batch_has_what_waits_and_leaves_the_other_processes_their_share():
     pace = Pace(8000)
 
-    assert [pace.budget(waiting) for waiting in (100, 12_000, 100_000)] == [4500, 6000, 8000]
+    alone = [pace.budget(waiting, 1) for waiting in (100, 6_000, 100_000)]
+    of_two = [pace.budget(waiting, 2) for waiting in (100, 12_000, 100_000)]
+
+    assert alone == of_two == [4500, 6000, 8000]
