@@ -23,14 +23,14 @@ class Drift(BaseModel, frozen=True, extra="forbid"):
         200, ge=30, description="fewer different texts: NO_DATA, which never means that all is well"
     )
     threshold: float = Field(
-        0.03,
+        0.01,
         ge=0,
         lt=1,
         description="smallest drift score that counts: what the largest effect (0 to 1) has beyond"
         " chance; 0.3 is what many public projects alert at",
     )
     p: float = Field(
-        0.005, gt=0, le=0.1, description="DETECTED needs a corrected p-value below this"
+        0.004, gt=0, le=0.1, description="DETECTED needs a corrected p-value below this"
     )
     suspected_p: float = Field(
         0.02, gt=0, le=0.2, description="SUSPECTED: below this; twice in a row is DETECTED"

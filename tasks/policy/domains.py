@@ -10,37 +10,29 @@ kernel MMD and a cross-validated logistic regression (docs/drift.md).
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.policy.effects import BAND, DEALT, NONE, Effect, Floats, p_value, settled
-
-Matrix = NDArray[np.float32] | NDArray[np.float64]
-Marks = NDArray[np.bool_]
+from tasks.policy import deals
+from tasks.policy.deals import Marks, Matrix
+from tasks.policy.effects import BAND, DEALT, NONE, Effect, Floats, p_value, until_settled
 
 _ROUND = 1.0  # of the mean variance, added to each
-_MOST = 10  # times the smaller sample; what a larger one adds to the certainty is under 5 %
 _FOLDS = 5
 _ROWS_AUC = 2000  # of each side: settles the effect to 0.02
-_AT_ONCE = 4_000_000  # marks as numbers in memory
 
 
 def of_places(reference: Matrix, window: Matrix, chance: np.random.Generator) -> Effect:
     """The effect between two samples of the same columns, at least five rows each."""
-    old, new = _at_most(reference, window, chance), _at_most(window, reference, chance)
-    white = _whitened(np.concatenate([old, new]))
+    rows, is_new = deals.both(reference, window, chance)
+    white = _whitened(rows)
     if white is None:
         return NONE
-    is_new = np.arange(len(white)) >= len(old)
-    for times in DEALT:
-        squares = np.square(_sums(_dealt(is_new, times, chance), white), dtype=np.float64).sum(1)
-        if settled(squares):
-            break
+    squares = until_settled(
+        lambda times: np.square(
+            deals.sums(deals.marks(is_new, times, chance), white), dtype=np.float64
+        ).sum(axis=1)
+    )
     telling = np.maximum(0.0, 2 * _auc(*_fewer(is_new, white, chance), chance) - 1)
     band = float(np.quantile(telling[1:], BAND))
     return Effect(float(telling[0]), band, p_value(squares))
-
-
-def _at_most(rows: Matrix, other: Matrix, chance: np.random.Generator) -> Matrix:
-    most = _MOST * len(other)
-    return rows if len(rows) <= most else rows[chance.choice(len(rows), most, replace=False)]
 
 
 def _whitened(rows: Matrix) -> NDArray[np.float32] | None:
@@ -54,19 +46,6 @@ def _whitened(rows: Matrix) -> NDArray[np.float32] | None:
     return np.linalg.solve(lower, centred.T).T.astype(np.float32)
 
 
-def _sums(marks: Marks, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    step = max(1, _AT_ONCE // marks.shape[1])
-    parts = [marks[at : at + step].astype(np.float32) @ rows for at in range(0, len(marks), step)]
-    return np.concatenate(parts)
-
-
-def _dealt(is_new: Marks, times: int, chance: np.random.Generator) -> Marks:
-    """Which rows are the window's: as it is, then so often by chance."""
-    marks = np.tile(is_new, (1 + times, 1))
-    marks[1:] = chance.permuted(marks[1:], axis=1)
-    return marks
-
-
 def _fewer(
     is_new: Marks, white: NDArray[np.float32], chance: np.random.Generator
 ) -> tuple[Marks, NDArray[np.float32]]:
@@ -77,7 +56,7 @@ def _fewer(
             for side in (np.flatnonzero(~is_new), np.flatnonzero(is_new))
         ]
     )
-    return _dealt(is_new[taken], DEALT[0], chance), white[taken]
+    return deals.marks(is_new[taken], DEALT[0], chance), white[taken]
 
 
 def _auc(marks: Marks, white: NDArray[np.float32], chance: np.random.Generator) -> Floats:
@@ -87,7 +66,7 @@ def _auc(marks: Marks, white: NDArray[np.float32], chance: np.random.Generator) 
     for held in range(_FOLDS):
         out, own = fold == held, fold != held
         known, rest = marks[:, own], white[own]
-        sums, counts = _sums(known, rest), known.sum(axis=1, keepdims=True)
+        sums, counts = deals.sums(known, rest), known.sum(axis=1, keepdims=True)
         others = (rest.sum(axis=0) - sums) / np.maximum(len(rest) - counts, 1)
         lines = sums / np.maximum(counts, 1) - others
         found += _ranked(marks[:, out], lines @ white[out].T)

@@ -1,10 +1,10 @@
 """Whether the texts of a window are others than those that the version was measured on.
 
 DETECTED needs one signal whose effect is larger than chance makes it by `threshold`, with a p-value
-under `p` after Holm's correction over all signals. Holm's and not Benjamini-Hochberg's: one wrong
-signal is a false alarm, so the chance of any must be small, and Holm's holds however the signals
-depend on each other. The threshold holds for a suspicion, too: in many rows every difference is
-certain, also one that does not matter.
+under `p` after Holm's weighted correction over all signals. Holm's and not Benjamini-Hochberg's:
+one wrong signal is a false alarm, so the chance of any must be small, and Holm's holds however the
+signals depend on each other. The threshold holds for a suspicion, too: in many rows every
+difference is certain, also one that does not matter.
 
 Each different text counts once: a client that repeats itself has not changed its language.
 Not covered: a window of a few hours differs from the day that the reference comes from.
@@ -17,7 +17,7 @@ import numpy as np
 
 from tasks.drift_policy import Drift
 from tasks.drift_records import Checked, DriftOutcome, DriftVerdict, Moved, Severity, Signal
-from tasks.policy import domains, effects, hurting
+from tasks.policy import domains, effects, hurting, means
 from tasks.policy.effects import Effect
 from tasks.policy.faults import faults
 from tasks.policy.feedback import VersionAccuracy
@@ -25,7 +25,8 @@ from tasks.policy.signals import Features
 
 LABEL, VECTORS = "predicted label", "sentence vectors"
 _SEED = 1904
-_CLASSES = 4  # whose probabilities are compared: each further signal asks more of all the others
+# Of the chance of a false alarm: what callers are told gets a half, what they ask for a quarter.
+_WEIGHTS, _REST = {LABEL: 0.5, VECTORS: 0.25}, 0.25
 _MOVED = 0.02  # of all answers; smaller changes of a class are not told
 _SEVERE: tuple[tuple[float, Severity], ...] = ((0.3, "high"), (0.1, "medium"), (0.0, "low"))
 _SAID = {DriftOutcome.OK, DriftOutcome.SUSPECTED, DriftOutcome.DETECTED}
@@ -87,7 +88,9 @@ def signals(reference: Features, window: Features, seed: int = _SEED) -> tuple[S
     """Every comparison, the strongest first; columns that never vary compare nothing."""
     chance = np.random.default_rng(seed)
     found = {name: one for name, one in _effects(reference, window, chance) if one != effects.NONE}
-    corrected = effects.holm([one.p for one in found.values()])
+    rest = _REST / max(1, len(found.keys() - _WEIGHTS.keys()))
+    weights = [_WEIGHTS.get(name, rest) for name in found]
+    corrected = effects.holm([one.p for one in found.values()], weights)
     told = [
         Signal(name, one.size, one.band, one.p, p)
         for (name, one), p in zip(found.items(), corrected, strict=True)
@@ -98,20 +101,20 @@ def signals(reference: Features, window: Features, seed: int = _SEED) -> tuple[S
 def _effects(
     reference: Features, window: Features, chance: np.random.Generator
 ) -> Iterator[tuple[str, Effect]]:
-    yield LABEL, effects.of_categories(_counts(reference), _counts(window), chance)
-    for at in _classes(reference):
-        given = reference.probabilities[:, at], window.probabilities[:, at]
-        yield f"probability of {reference.names[at]}", effects.of_values(*given, chance)
+    yield LABEL, _answers(reference, window, chance)
     for name in sorted(reference.numeric):
         yield name, effects.of_values(reference.numeric[name], window.numeric[name], chance)
     if reference.vectors is not None and window.vectors is not None:
         yield VECTORS, domains.of_places(reference.vectors, window.vectors, chance)
 
 
-def _classes(reference: Features) -> list[int]:
-    """The commonest ones; of two classes one, since the other's probability is what is left."""
-    commonest = np.argsort(-_counts(reference), kind="stable")
-    return list(map(int, commonest[: min(_CLASSES, max(1, len(commonest) - 1))]))
+def _answers(reference: Features, window: Features, chance: np.random.Generator) -> Effect:
+    """The share that changed label; whether by chance, the probabilities tell from fewer rows."""
+    share = effects.of_categories(_counts(reference), _counts(window), chance)
+    if share == effects.NONE:
+        return share
+    p = means.p_value(reference.probabilities, window.probabilities, chance)
+    return replace(share, p=p)
 
 
 def _counts(side: Features) -> effects.Numbers:

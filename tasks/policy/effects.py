@@ -54,12 +54,14 @@ def of_values(reference: Floats, window: Floats, chance: np.random.Generator) ->
     return _dealt(old, new, chance, lambda gap: np.abs(np.cumsum(gap, axis=-1)).max(axis=-1))
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """Holm's (1979) corrected p-values, in the order given."""
-    corrected, largest = [0.0] * len(ps), 0.0
-    for rank, at in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        largest = max(largest, min(1.0, ps[at] * (len(ps) - rank)))
+def holm(ps: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:
+    """Holm's (1979) corrected p-values, in the order given; of twice the weight, half the price."""
+    shares = weights or [1.0] * len(ps)
+    corrected, largest, left = [0.0] * len(ps), 0.0, sum(shares)
+    for at in sorted(range(len(ps)), key=lambda at: ps[at] / shares[at]):
+        largest = max(largest, min(1.0, ps[at] * left / shares[at]))
         corrected[at] = largest
+        left -= shares[at]
     return corrected
 
 
@@ -70,17 +72,25 @@ def _dealt(reference: Numbers, window: Numbers, chance: np.random.Generator, of:
     sizes = int(reference.sum()), int(window.sum())
     few = min(sizes)
     own = reference if sizes[0] == few else window
-    for times in DEALT:
+
+    def deal(times: int) -> Floats:
         drawn = chance.multivariate_hypergeometric(both, few, size=times, method="marginals")
         smaller = np.vstack([own, drawn])
-        found = of(smaller / few - (both - smaller) / max(sizes))
-        if settled(found):
-            break
+        return of(smaller / few - (both - smaller) / max(sizes))
+
+    found = until_settled(deal)
     band = float(np.quantile(found[1:], BAND))
     return Effect(float(found[0]), band, p_value(np.square(found)))
 
 
-def settled(found: Floats) -> bool:
+def until_settled(deal: Callable[[int], Floats]) -> Floats:
+    """What `deal` finds as it is and in so many deals: few, or many where the few leave doubt."""
+    few, many = DEALT
+    found = deal(few)
+    return found if _settled(found) else deal(many)
+
+
+def _settled(found: Floats) -> bool:
     """Whether so many deals (all but the first number) reach the first that more say nothing."""
     return int(np.count_nonzero(found[1:] >= found[0])) >= _REACHED
 
@@ -93,7 +103,7 @@ def p_value(squares: Floats) -> float:
     """
     squared, dealt = float(squares[0]), squares[1:]
     counted = (1 + int(np.count_nonzero(dealt >= squared))) / len(squares)
-    if settled(squares):
+    if _settled(squares):
         return counted
     start = float(np.quantile(dealt, _TAIL))
     beyond = dealt[dealt > start]

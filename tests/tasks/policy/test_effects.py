@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tasks.policy import domains, effects
+from tasks.policy import domains, effects, means
 
 
 def chance(seed: int = 0) -> np.random.Generator:
@@ -80,3 +80,28 @@ def test_p_values_are_spread_evenly_where_nothing_differs():
 def test_holm_is_the_step_down_correction():
     assert effects.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert effects.holm([]) == []
+
+
+def test_what_weighs_more_is_corrected_less():
+    found = effects.holm([0.01, 0.004, 0.03], [0.5, 0.25, 0.25])
+
+    assert found == pytest.approx([0.016, 0.016, 0.03])
+
+
+def test_means_agree_with_the_t_test_of_the_column_that_differs_most():
+    old, new = chance(1).normal(size=(900, 3)), chance(2).normal((0, 0.25, 0), size=(300, 3))
+
+    found = means.p_value(old, new, chance())
+
+    usual = 3 * stats.ttest_ind(old[:, 1], new[:, 1]).pvalue
+    assert usual < 0.01
+    assert 0.2 < found / usual < 5
+    assert means.p_value(old[:450], old[450:], chance()) > 0.05
+    assert means.p_value(np.ones((50, 2)), np.ones((60, 2)), chance()) == 1
+
+
+def test_a_column_that_never_varies_hides_no_other():
+    old, new = chance(1).normal(size=(200, 2)), chance(2).normal(3, size=(200, 2))
+    old[:, 0] = new[:, 0] = 0.5
+
+    assert means.p_value(old, new, chance()) < 1e-6
