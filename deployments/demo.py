@@ -96,7 +96,7 @@ class Demo(BaseSettings):
 
 
 def main() -> int:
-    """0 when the model is served and answers, and a successor came when the language moved."""
+    """0 when the model is served and answers, and what moved language asked for was done."""
     demo = Demo()
     started = time.monotonic()
     account, changed = prepare(demo)

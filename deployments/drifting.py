@@ -12,6 +12,8 @@ from prefect.client.schemas.objects import FlowRun
 
 from deployments import moving, watch
 from deployments.crowd import Crowd
+from tasks.drift_records import DriftOutcome
+from tasks.policy.drift_page import conclusion
 
 _TEXTS = 800
 _BEFORE, _MEANWHILE, _AFTER = 11, 12, 13  # seeds: nobody is asked what it was trained on
@@ -30,7 +32,7 @@ class Link:
 
 
 def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
-    """Whether a check saw the drift and the retrain that it started was released."""
+    """Whether a check saw the drift, and its retrain was released where it asked for one."""
     print(f"\nthe language moves: {_TEXTS} texts of another kind, and their callers' labels ...")
     sent = moving.send(endpoint, key, classifier, _TEXTS, _BEFORE)
     chain.append(Link("callers", sent.told))
@@ -40,6 +42,9 @@ def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
     print(f"\n$ prefect deployment run '{name}'\n", flush=True)
     check = asyncio.run(watch.run_and_print(name, {}, _CHECK_S))
     chain.append(Link(name, said(check), watch.page(check)))
+    if does_no_harm(check):
+        print(f"\nthe model does well on these texts, too, so it stays as it is: {said(check)}")
+        return True
     retrain = asyncio.run(watch.started("pipeline/on-drift", began, _STARTED_S))
     if retrain is None:
         print(f"\nno retrain was started within {_STARTED_S} s: {said(check)}", file=sys.stderr)
@@ -62,6 +67,14 @@ def play(classifier: str, endpoint: str, key: str, chain: list[Link]) -> bool:
     after = moving.send(endpoint, key, classifier, _TEXTS // 4, _AFTER)
     chain.append(Link("callers", after.told))
     return True
+
+
+def does_no_harm(check: FlowRun) -> bool:
+    """Whether the check saw that the language moved, and that the model lost nothing by it."""
+    state = check.state
+    if state is None or state.name != DriftOutcome.DETECTED:
+        return False
+    return (state.message or "").endswith(conclusion("no", "ignore"))
 
 
 def waited(check: FlowRun, retrain: FlowRun) -> float:

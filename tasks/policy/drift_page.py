@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from tasks.drift_records import Accuracy, DriftOutcome, DriftVerdict
+from tasks.drift_records import Accuracy, Advice, DriftOutcome, DriftVerdict, Hurting
 
 MARKS = {
     DriftOutcome.OK: "✅",
@@ -35,7 +35,12 @@ def headline(verdict: DriftVerdict) -> str:
         return "; ".join(verdict.reasons) or _SAID[verdict.outcome]
     about = f"version {verdict.about.version}, {verdict.rows:,} answers"
     score = f"drift score {verdict.score:.3f}, p {verdict.p_value:.2g}"
-    return f"{score} ({about}); hurting: {_HURTING[verdict.hurting]}; {verdict.advice}"
+    return f"{score} ({about}); {conclusion(verdict.hurting, verdict.advice)}"
+
+
+def conclusion(hurting: Hurting, advice: Advice) -> str:
+    """How every headline ends that has a score."""
+    return f"hurting: {_HURTING[hurting]}; {advice}"
 
 
 def page(
