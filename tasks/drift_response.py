@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.states import Completed
 
-from tasks import alerts, retraining
+from tasks import alerts, retrain_requests
 from tasks.classifiers import Classifier
 from tasks.drift import Check
 from tasks.drift_records import DriftOutcome, DriftVerdict
@@ -37,7 +37,7 @@ def request_retrain(place: Place, chosen: Classifier, check: Check, verdict: Dri
         return ""
     evidence = Evidence.of(verdict, check.verdict_uri)
     reason = Reason(kind="drift", evidence=evidence, note=headline(verdict))
-    return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
+    return retrain_requests.request_retrain(place, chosen.retrain, reason).fingerprint
 
 
 def request_for_loss(place: Place, chosen: Classifier, check: Check, verdict: DriftVerdict) -> str:
@@ -54,7 +54,7 @@ def request_for_loss(place: Place, chosen: Classifier, check: Check, verdict: Dr
         until=about.until,
     )
     reason = Reason(kind="accuracy", evidence=evidence, note=headline(verdict))
-    return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
+    return retrain_requests.request_retrain(place, chosen.retrain, reason).fingerprint
 
 
 @task(cache_policy=NO_CACHE)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from tasks import retraining
+from tasks import retrain_requests
 from tasks.adapters import aws, results, snapshots
 from tasks.classifiers import Classifier
 from tasks.drift_records import DriftOutcome
@@ -53,7 +53,7 @@ def _for_accuracy(
         until=until,
     )
     reason = Reason(kind="accuracy", evidence=evidence, note=why)
-    return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
+    return retrain_requests.request_retrain(place, chosen.retrain, reason).fingerprint
 
 
 def _for_new_labels(place: Place, chosen: Classifier, data_bucket: str, until: datetime) -> str:
@@ -74,7 +74,7 @@ def _for_new_labels(place: Place, chosen: Classifier, data_bucket: str, until: d
         f"{known:%Y-%m-%d %H:%M} UTC" if known else "the first"
     )
     reason = Reason(kind="new-data", note=note)
-    return retraining.request_retrain(place, chosen.retrain, reason).fingerprint
+    return retrain_requests.request_retrain(place, chosen.retrain, reason).fingerprint
 
 
 @live

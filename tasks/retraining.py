@@ -1,29 +1,25 @@
 """Steps that ask for a retrain, let exactly one of many begin, and write down how it ended."""
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from prefect import State
 from prefect.states import Completed
 
-from tasks import alerts, decisions, releases, runs
-from tasks.adapters import aws, marks
+from tasks import decisions, retrain_notes, retrain_requests, runs
+from tasks.adapters import aws
 from tasks.adapters import retrains as shelf
 from tasks.classifiers import Classifier
-from tasks.errors import BadInput, Conflict, DeployFailed, GateFailed
+from tasks.errors import Conflict, DeployFailed, GateFailed
 from tasks.feedback_policy import Feedback
 from tasks.feedback_window import FeedbackWindow
 from tasks.policy import governor, retrains
 from tasks.policy.governor import Answer, Case, Ruling
-from tasks.reasons import ASKED_BY_MONITOR, MEASURED, End, Ending, Journal, Reason, Request, Run
+from tasks.reasons import ASKED_BY_MONITOR, Ending, Journal, Reason, Request, Run
 from tasks.records import Place, Served
-from tasks.retrain_policy import Retrain
 from tasks.retries import live
-
-log = logging.getLogger(__name__)
 
 _TRIES = 20
 _TRAINING_MINUTES = 120  # what a job waits for a machine, and the steps around it
@@ -38,8 +34,8 @@ class Asked:
     ruling: Ruling
     request: Request | None
     holder: str
-    machines: int = 1
-    labels: Feedback = field(default_factory=Feedback)
+    machines: int
+    labels: Feedback
 
     @property
     def granted(self) -> bool:
@@ -60,25 +56,6 @@ class Asked:
         return self.labels.window(self.request.at).model_copy(update={"needed": needed})
 
 
-@live
-def request_retrain(place: Place, limits: Retrain, reason: Reason) -> Request:
-    """Keep the wish for a retrain in S3, where no server that is down can lose it.
-
-    The same of one episode is one request, whoever asks how often. Only evidence makes drift and
-    accuracy a request: BadInput without. Announce it by the event after this, not before.
-    """
-    if reason.kind in MEASURED and reason.evidence is None:
-        raise BadInput(f"a retrain for {reason.kind} needs the evidence of a check that DETECTED")
-    now, bucket, s3 = datetime.now(UTC), place.models_bucket, aws.client("s3")
-    journal, _ = shelf.read(s3, bucket, place.classifier)
-    name = retrains.fingerprint(place.classifier, reason, serving(place), journal, limits, now)
-    kept = reason.model_copy(update={"fingerprint": name})
-    at = _first_said(place, kept, journal, limits, now)
-    return shelf.ask(
-        s3, bucket, Request(fingerprint=name, classifier=place.classifier, reason=kept, at=at)
-    )
-
-
 @live(task_run_name="ask whether to retrain {place.classifier}")
 def ask(place: Place, chosen: Classifier, reason: Reason, resume: bool = False) -> Asked:
     """Ask the governor for this run; of all that ask at once one hears START.
@@ -86,16 +63,11 @@ def ask(place: Place, chosen: Classifier, reason: Reason, resume: bool = False) 
     Asking again is harmless: who holds the retrain hears START again.
     """
     holder = decisions.holder()
-    request = _found(place, chosen.retrain, reason, holder)
-    if request is None:
-        told = f"nobody asked for a retrain because of {reason.kind}: there is no such request"
-        return _said(Asked(place, Ruling(Answer.DROP, told), None, holder))
-    for _ in range(_TRIES):
-        with suppress(Conflict):  # somebody else wrote first: look again
-            ruling = _claim(place, chosen, request, holder, resume)
-            machines = chosen.training.instance_count
-            return _said(Asked(place, ruling, request, holder, machines, chosen.feedback))
-    raise Conflict(f"{place.classifier}: lost the race for the retrain {_TRIES} times; start again")
+    request = retrain_requests.found(place, chosen.retrain, reason, holder)
+    ruling = _ruling(place, chosen, request, reason, holder, resume)
+    retrain_notes.ruled(place, request, ruling)
+    machines = chosen.training.instance_count
+    return Asked(place, ruling, request, holder, machines, chosen.feedback)
 
 
 @live(task_run_name="keep the retrain")
@@ -151,41 +123,31 @@ def release_minutes(chosen: Classifier, approval_minutes: float) -> float:
     return 2 * watched + approval_minutes + _DEPLOY_MINUTES
 
 
-def serving(place: Place) -> str:
-    """The champion by the journal of releases, empty before the first."""
-    release = releases.read_release.fn(place)
-    return release.champion.version if release and release.champion else ""
-
-
 def settle(place: Place, chosen: Classifier) -> tuple[Journal, str]:
     """The journal with its etag, in which no dead run holds a retrain any more."""
     journal, etag = _read(place)
     if (run := journal.current) is None:
         return journal, etag
-    fate, now = runs.fate(run.holder), datetime.now(UTC)
-    found = retrains.settled(journal, fate, serving(place), now, bound_hours(chosen))
+    fate, now, version = runs.fate(run.holder), datetime.now(UTC), retrain_requests.serving(place)
+    found = retrains.settled(journal, fate, version, now, bound_hours(chosen))
     if found == journal:
         return journal, etag
     _write(place, found, etag)
-    _note_end(place, found.runs[-1])
+    retrain_notes.ended(place, found.runs[-1])
     return _read(place)
 
 
 def rule(place: Place, chosen: Classifier, journal: Journal, request: Request) -> Ruling:
     """What the governor says now. What it will never allow is closed, a stop calls a person."""
-    now = datetime.now(UTC)
-    case = Case(journal, request, chosen.retrain, serving(place), bound_hours(chosen), now)
-    ruling = governor.decide(case)
-    if ruling.answer is Answer.DROP and close(place, request.fingerprint, ruling.reason):
-        _record(place, "retrain-dropped", request, case.serving, ruling.reason)
+    now, version = datetime.now(UTC), retrain_requests.serving(place)
+    ruling = governor.decide(
+        Case(journal, request, chosen.retrain, version, bound_hours(chosen), now)
+    )
+    if ruling.answer is Answer.DROP:
+        retrain_notes.dropped(place, request, version, ruling.reason)
     if ruling.answer is Answer.STOPPED:
-        _call_person(place, request, case.serving, ruling)
+        retrain_notes.call_person(place, request, version, ruling)
     return ruling
-
-
-def close(place: Place, fingerprint: str, told: str) -> bool:
-    end = End(fingerprint=fingerprint, at=datetime.now(UTC), told=told)
-    return shelf.close(aws.client("s3"), place.models_bucket, place.classifier, end)
 
 
 def bound_hours(chosen: Classifier) -> float:
@@ -193,27 +155,21 @@ def bound_hours(chosen: Classifier) -> float:
     return chosen.training.max_runtime_s / 3600 * chosen.training.instance_count
 
 
-def _found(place: Place, limits: Retrain, reason: Reason, holder: str) -> Request | None:
-    if reason.fingerprint:
-        s3 = aws.client("s3")
-        return shelf.find(s3, place.models_bucket, place.classifier, reason.fingerprint)
-    if reason.kind in MEASURED and reason.evidence is None:
-        return None
-    if reason.kind == "manual":  # each time a person asks it is another wish
-        reason = reason.model_copy(update={"note": f"{reason.note} {holder}".strip()})
-    return request_retrain.fn(place, limits, reason)
-
-
-def _first_said(
-    place: Place, reason: Reason, journal: Journal, limits: Retrain, now: datetime
-) -> datetime:
-    """A person who starts again what broke wants the same: its rows are found, and so its job."""
-    broken = retrains.broken(journal, limits, now) if reason.kind == "manual" else None
-    if broken is None:
-        return now
-    s3 = aws.client("s3")
-    earlier = shelf.find(s3, place.models_bucket, place.classifier, broken.fingerprint)
-    return earlier.at if earlier else now
+def _ruling(
+    place: Place,
+    chosen: Classifier,
+    request: Request | None,
+    reason: Reason,
+    holder: str,
+    resume: bool,
+) -> Ruling:
+    if request is None:
+        told = f"nobody asked for a retrain because of {reason.kind}: there is no such request"
+        return Ruling(Answer.DROP, told)
+    for _ in range(_TRIES):
+        with suppress(Conflict):  # somebody else wrote first: look again
+            return _claim(place, chosen, request, holder, resume)
+    raise Conflict(f"{place.classifier}: lost the race for the retrain {_TRIES} times; start again")
 
 
 def _claim(place: Place, chosen: Classifier, request: Request, holder: str, resume: bool) -> Ruling:
@@ -225,11 +181,11 @@ def _claim(place: Place, chosen: Classifier, request: Request, holder: str, resu
         return Ruling(Answer.START, "this run has the retrain already")
     ruling = rule(place, chosen, journal, request)
     if ruling.answer is Answer.START:
-        now, version = datetime.now(UTC), serving(place)
+        now, version = datetime.now(UTC), retrain_requests.serving(place)
         until = now + timedelta(minutes=training_minutes(chosen))
         mine = retrains.began(journal, request, version, holder, now, until, resume)
         _write(place, mine, etag)
-        _record(place, "retrain-started", request, version, ruling.reason)
+        retrain_notes.decided(place, "retrain-started", request, version, ruling.reason)
     return ruling
 
 
@@ -245,58 +201,9 @@ def _end(asked: Asked, ending: Ending, why: str, made: str = "") -> str:
         journal = retrains.changed(journal, **done)
         with suppress(Conflict):
             _write(asked.place, journal, etag)
-            _note_end(asked.place, journal.runs[-1])
+            retrain_notes.ended(asked.place, journal.runs[-1])
             return why
     raise Conflict(f"{asked.place.classifier}: the end of its retrain could not be written down")
-
-
-def _note_end(place: Place, run: Run) -> None:
-    """What others read of an end; whoever comes after a death here does it again."""
-    if run.ending is not Ending.LOST:
-        close(place, run.fingerprint, f"{run.ending}: {run.why}")
-    version = run.made or run.version
-    told = {"kind": run.kind, "hours": f"{run.machine_hours:.2f}", "replaces": run.version}
-    op_id = f"{run.fingerprint} {run.began.isoformat()}"
-    decisions.record_retrain(place, f"retrain-{run.ending}", op_id, version, run.why, told)
-
-
-def _record(place: Place, action: str, request: Request, version: str, why: str) -> None:
-    told = {"kind": request.reason.kind, "asked_at": request.at.isoformat(timespec="seconds")}
-    if evidence := request.reason.evidence:
-        told |= {key: str(value) for key, value in evidence.model_dump(mode="json").items()}
-    decisions.record_retrain(place, action, request.fingerprint, version, why, told)
-
-
-def _call_person(place: Place, request: Request, version: str, ruling: Ruling) -> None:
-    """Once for what stopped it, however many ask.
-
-    Told first and written down second: killed in between it is told twice rather than never.
-    """
-    s3, key = aws.client("s3"), f"{shelf.folder(place.classifier)}/governor/told"
-    if marks.read(s3, place.models_bucket, key) == ruling.reason:
-        return
-    title = f"P1: {place.classifier} does not retrain by itself any more"
-    if alerts.notify(place, title, ruling.reason, ruling.command):
-        marks.write(s3, place.models_bucket, key, ruling.reason)
-        _record(place, "retrain-stopped", request, version, ruling.reason)
-
-
-def _said(asked: Asked) -> Asked:
-    """The ruling on a page of its own; the newest run's is on top."""
-    ruling, request = asked.ruling, asked.request
-    rows = {"answer": f"{ruling.answer}: {ruling.reason}"}
-    if request:
-        rows["asked for"] = f"{request.reason.kind}, since {retrains.when(request.at)}"
-        if request.reason.note:
-            rows["note"] = request.reason.note
-    if request and (evidence := request.reason.evidence):
-        rows["evidence"] = f"`{evidence.verdict_uri}`, about version {evidence.version}"
-    if ruling.command:
-        rows["next"] = f"`{ruling.command}`"
-    name = asked.place.classifier
-    alerts.publish_steps(f"retrain-{name}", f"{name}: retrain?", rows)
-    log.info("%s: %s: %s", name, ruling.answer, ruling.reason)
-    return asked
 
 
 def _machine_hours(asked: Asked, run: Run, now: datetime) -> float:

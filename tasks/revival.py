@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import alerts, classifiers, retraining, runs, targets
+from tasks import alerts, classifiers, retrain_requests, retraining, runs, targets
 from tasks.adapters import aws, retrains
 from tasks.policy.governor import Answer
 from tasks.policy.retrains import attempt
@@ -41,7 +41,7 @@ def revive(settings: Settings, classifier: str) -> str:
             found = f"{request.reason.kind} was noticed just now"
             continue
         if request.reason.kind not in ASKED_BY_MONITOR:
-            retraining.close(place, request.fingerprint, "its run ended before it began")
+            retrain_requests.close(place, request.fingerprint, "its run ended before it began")
             continue
         ruling = retraining.rule(place, chosen, journal, request)
         found = f"{ruling.answer}: {ruling.reason}"

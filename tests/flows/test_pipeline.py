@@ -9,7 +9,7 @@ from plugins.releases import unwatched
 
 from flows import pipeline as module
 from flows.pipeline import pipeline
-from tasks import retraining, revival, runs, targets
+from tasks import retrain_requests, retraining, revival, runs, targets
 from tasks.adapters import aws, journal, retrains
 from tasks.classifiers import load
 from tasks.drift_records import DriftOutcome
@@ -113,7 +113,7 @@ def remembered():
 
 def request(steps, minutes_ago=5, reason=DRIFT):
     """What a drift check left there, whose event nobody heard."""
-    asked = retraining.request_retrain(
+    asked = retrain_requests.request_retrain(
         steps.place, load("news", Settings().classifiers_dir).retrain, reason
     )
     earlier = asked.model_copy(update={"at": asked.at - timedelta(minutes=minutes_ago)})

@@ -11,7 +11,7 @@ from threading import Barrier, local
 
 import pytest
 
-from tasks import classifiers, decisions, retraining, runs
+from tasks import classifiers, decisions, retrain_requests, retraining, runs
 from tasks.adapters import aws, journal, ledger
 from tasks.adapters import retrains as shelf
 from tasks.drift_records import Checked, DriftOutcome, DriftVerdict
@@ -126,7 +126,7 @@ def test_fifty_times_the_same_and_fifty_related_signals_are_one_retrain(place, c
         if number < 10:
             start.wait(60)
         kind = "drift" if number % 2 else "accuracy"
-        request = retraining.request_retrain(place, chosen.retrain, drift(kind))
+        request = retrain_requests.request_retrain(place, chosen.retrain, drift(kind))
         if number % 5:
             return None
         return retraining.ask(place, chosen, Reason(kind=kind, fingerprint=request.fingerprint))
@@ -178,7 +178,7 @@ def test_a_check_that_found_nothing_or_broke_is_no_evidence(outcome):
 @pytest.mark.parametrize("kind", ["drift", "accuracy"])
 def test_without_evidence_nothing_is_requested_and_nothing_begins(place, chosen, run, kind):
     with pytest.raises(BadInput, match="needs the evidence of a check that DETECTED"):
-        retraining.request_retrain(place, chosen.retrain, Reason(kind=kind))
+        retrain_requests.request_retrain(place, chosen.retrain, Reason(kind=kind))
 
     asked = [
         retraining.ask(place, chosen, Reason(kind=kind)),
