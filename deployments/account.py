@@ -128,7 +128,7 @@ class Account(BaseSettings):
             "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks,training",
             "PREFECT_LOGGING_ROOT_LEVEL": "INFO",
             "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-            # reconcile takes a run for lost after three of them and some more; Prefect's least.
+            # reconcile takes a run for lost when two and a half did not come; Prefect's least.
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         }
 

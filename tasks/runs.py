@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 _HOLDER = re.compile(r"flow run ([0-9a-f-]{36}) attempt \d+")
 _LOST = "Lost"  # a run of which no heartbeat came for `_SILENCE`, or that did not begin
-_SILENCE = timedelta(seconds=110)
+_SILENCE = timedelta(seconds=75)  # two heartbeats did not come, and a half
+_LOOKING = "reconcile"
 _NEVER_BEGAN = timedelta(minutes=4)
 _DOUBT = timedelta(seconds=40)  # more than from one heartbeat to the next
 
@@ -70,8 +71,9 @@ def crashed(flows: Sequence[str], since: datetime) -> list[FlowRun]:
 
 
 def end_silent(flows: Sequence[str]) -> list[FlowRun]:
-    """Call Lost the runs of deployments of these flows whose host says nothing any more.
+    """Call Crashed the runs of deployments of these flows whose host says nothing any more.
 
+    They are called Lost, which is doubted for a while, where Prefect itself may have been away.
     Asked, and not watched by automations of the server: those write a row for each event of each
     run, and its SQLite is locked by that for a minute at a time.
     """
@@ -79,8 +81,9 @@ def end_silent(flows: Sequence[str]) -> list[FlowRun]:
     with get_client(sync_client=True) as client:
         at_work = _deployed(client, flows, StateType.PENDING, StateType.RUNNING)
         silent = [run for run in at_work if _silent(client, run, now)]
+        name = None if silent and _listened(client, now) else _LOST
         for run in silent:
-            client.set_flow_run_state(run.id, Crashed(name=_LOST, message="its host fell silent"))
+            client.set_flow_run_state(run.id, Crashed(name=name, message="its host fell silent"))
     return silent
 
 
@@ -149,6 +152,12 @@ def _silent(client: SyncPrefectClient, run: FlowRun, now: datetime) -> bool:
     if run.state.is_pending():
         return since > _NEVER_BEGAN
     return since > _SILENCE and not _heard(client, run.id, now - _SILENCE)
+
+
+def _listened(client: SyncPrefectClient, now: datetime) -> bool:
+    """Whether Prefect would have heard a heartbeat: the look of a minute ago came to its end."""
+    then = filters.FlowRunFilterEndTime(after_=now - _SILENCE, before_=now - _DOUBT)
+    return bool(_deployed(client, [_LOOKING], StateType.COMPLETED, end_time=then))
 
 
 def _heard(client: SyncPrefectClient, run_id: UUID, since: datetime) -> bool:

@@ -1,10 +1,11 @@
 """Runs that crashed on a real Prefect server, with nobody who would execute them."""
 
+import time
 from datetime import timedelta
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.states import Crashed, Pending, Running, StateType
+from prefect.states import Completed, Crashed, Pending, Running, StateType
 
 from tasks import restarts, runs
 from tasks.settings import Settings
@@ -73,6 +74,7 @@ def test_a_run_of_which_nothing_is_heard_is_lost(client, run_of, monkeypatch, st
     for state in states:
         client.set_flow_run_state(run.id, state)
 
+    monkeypatch.setattr(runs, "_LOOKING", "nobody")  # other tests have looks of their own
     early = restarts.end_silent.fn()
     monkeypatch.setattr(runs, limit, timedelta(0))
     said = restarts.end_silent.fn()
@@ -81,6 +83,26 @@ def test_a_run_of_which_nothing_is_heard_is_lost(client, run_of, monkeypatch, st
     assert run.name not in early
     assert f"{run.name}: lost" in said
     assert (state.type, state.name) == (StateType.CRASHED, "Lost")
+
+
+def test_where_prefect_listened_all_the_while_a_silent_run_is_run_again_at_once(
+    client, run_of, monkeypatch
+):
+    run, look = run_of("train", classifier="news"), run_of("reconcile")
+    for one, states in ((run, (Pending(), Running())), (look, (Running(), Completed()))):
+        for state in states:
+            client.set_flow_run_state(one.id, state)
+    monkeypatch.setattr(runs, "_DOUBT", timedelta(0))
+    monkeypatch.setattr(runs, "_SILENCE", timedelta(seconds=2))
+    time.sleep(2.5)  # the run is silent
+    for state in (Running(), Completed()):
+        client.set_flow_run_state(look.id, state, force=True)
+
+    restarts.end_silent.fn()
+    said, state = restarted(client, run)
+
+    assert f"{run.name}: again" in said
+    assert state.name == "AwaitingRetry"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.states import Crashed, Failed, Pending
 
+from deployments.account import Account
 from tasks import runs
 from tasks.errors import NotFound
 from tasks.policy.recovery import Fate
@@ -90,6 +92,16 @@ def test_a_lost_run_that_is_heard_again_is_alive(client, monkeypatch):
         time.sleep(0.2)
 
     assert heard is Fate.ALIVE
+
+
+def test_a_run_is_silent_after_two_heartbeats_that_did_not_come(monkeypatch):
+    monkeypatch.setattr(Account, "outputs", lambda _: defaultdict(str))
+    told = Account().job_environment()["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
+    beat = timedelta(seconds=int(told))
+
+    assert 2 * beat < runs._SILENCE <= timedelta(minutes=2)
+    assert beat < runs._DOUBT < runs._SILENCE
+    assert timedelta(minutes=5) > runs._NEVER_BEGAN
 
 
 def test_what_prefect_does_not_know_is_unknown(client):
