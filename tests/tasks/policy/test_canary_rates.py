@@ -3,21 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.rollouts import (
-    EQUAL,
-    EVEN,
-    LESS,
-    OTHER,
-    SAME,
-    WORSE,
-    Case,
-    Heard,
-    Seen,
-    answers,
-    beyond_doubt,
-    heard,
-    rollouts,
-)
+from bench.rollout_cases import EQUAL, EVEN, LESS, OTHER, SAME, WORSE, Case, Heard
+from bench.rollouts import Seen, answers, beyond_doubt, heard, rollouts
 from tasks.policy.canary import Limits, judge
 from tasks.records import Arm, Outcome
 
