@@ -52,12 +52,10 @@ def put(
 
 
 def install(world: World) -> None:
-    """Two ways of AWS that moto lacks: statistics of one metric only, and percentiles and ranks."""
-    original, get = MetricDatumBase.filter, CloudWatchBackend.get_metric_data
+    """What moto lacks: statistics of one metric only, percentiles, each metric listed once."""
+    get = CloudWatchBackend.get_metric_data
 
-    def fits(self: Any, *arguments: Any, **asked: Any) -> bool:
-        if "already_present_metrics" in asked:  # ListMetrics
-            return bool(original(self, *arguments, **asked))
+    def fits(self: Any, *arguments: Any) -> bool:
         return names(self.dimensions) == names(arguments[2])
 
     def get_metric_data(self: Any, queries: Any, start_time: Any, end_time: Any, **how: Any) -> Any:
@@ -67,8 +65,18 @@ def install(world: World) -> None:
         begin, length = seconds(start), end_time - start
         return [_answer(self, one, begin, length.total_seconds(), how) for one in queries]
 
+    def metrics(self: Any, name: Any, namespace: Any, dimensions: Any) -> list[MetricDatumBase]:
+        asked = {(one["Name"], one.get("Value")) for one in dimensions}
+        return [
+            point
+            for metric, point in _TIMELINE.metrics(self)
+            if (namespace or metric[0], name or metric[1]) == metric[:2]
+            and asked <= metric[2] | {(key, None) for key, _ in metric[2]}
+        ]
+
     MetricDatumBase.filter = fits
     CloudWatchBackend.get_metric_data = get_metric_data
+    CloudWatchBackend.get_filtered_metrics = metrics
 
 
 def _answer(
@@ -147,16 +155,26 @@ class _Timeline:
             first, last = (bisect.bisect_left(points, (at,)) for at in (begin, end))
             return [(at, point) for at, _, point in points[first:last]]
 
+    def metrics(self, backend: Any) -> list[tuple[_Metric, Any]]:
+        """Every metric that has points, and one of them; S3 tells its own at each look."""
+        with self._lock:
+            self._read(backend.metric_data)
+            known = {metric: points[-1][2] for metric, points in self._of.items()}
+        return [*known.items(), *((_metric(one), one) for one in backend.aws_metric_data)]
+
     def _read(self, data: list[Any]) -> None:
         if data is not self._list:  # old points were forgotten, or all of them
             self._list, self._known = data, 0
             self._of = {}
         for number in range(self._known, len(data)):
             point = data[number]
-            metric = point.namespace, point.name, frozenset(names(point.dimensions).items())
             entry = seconds(point.timestamp), number, point
-            bisect.insort(self._of.setdefault(metric, []), entry)
+            bisect.insort(self._of.setdefault(_metric(point), []), entry)
             self._known = number + 1
+
+
+def _metric(point: Any) -> _Metric:
+    return point.namespace, point.name, frozenset(names(point.dimensions).items())
 
 
 _TIMELINE = _Timeline()

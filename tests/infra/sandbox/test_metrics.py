@@ -77,3 +77,21 @@ def test_a_series_has_its_own_points_alone_late_ones_and_none_that_were_forgotte
     backend.metric_data = backend.metric_data[1:2]
 
     assert (first, later, sums()) == ([4, None, 2], [36, None, 2], [None, None, 2])
+
+
+def test_a_metric_is_listed_once_of_however_many_points(aws):
+    cloudwatch = aws("cloudwatch")
+    both = [{"Name": "Side", "Value": "new"}, {"Name": "Zone", "Value": "a"}]
+    for dimensions in (both, both[:1], []):
+        one = {"MetricName": "Listed", "Dimensions": dimensions, "Value": 1.0}
+        cloudwatch.put_metric_data(Namespace="Listed", MetricData=[one] * 20)
+        cloudwatch.put_metric_data(Namespace="Listed", MetricData=[{**one, "MetricName": "Other"}])
+
+    def listed(**asked):
+        found = cloudwatch.list_metrics(Namespace="Listed", MetricName="Listed", **asked)["Metrics"]
+        return sorted([one["Value"] for one in metric["Dimensions"]] for metric in found)
+
+    assert listed() == [[], ["new"], ["new", "a"]]
+    assert listed(Dimensions=[{"Name": "Zone"}]) == [["new", "a"]]
+    assert listed(Dimensions=[{"Name": "Side", "Value": "new"}]) == [["new"], ["new", "a"]]
+    assert listed(Dimensions=[{"Name": "Side", "Value": "old"}]) == []
