@@ -58,7 +58,7 @@ class Sandbox:
         assert self.server
         assert self.server.stdout
         self.server.send_signal(number)
-        self.server.wait(30)
+        self.server.wait(60)
         self.server.stdout.close()
 
     def fault(self, **spec: Any) -> None:
@@ -87,7 +87,7 @@ class Sandbox:
             method=method,
             data=None if body is None else json.dumps(body).encode(),
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
 

@@ -60,7 +60,7 @@ def serving(limits: Limits = LIMITS) -> Iterator[Callable[[], socket.socket]]:
         made: list[socket.socket] = []
 
         def connect(sent: bytes = b"") -> socket.socket:
-            made.append(socket.create_connection(address, timeout=10))
+            made.append(socket.create_connection(address, timeout=60))
             made[-1].sendall(sent)
             return made[-1]
 

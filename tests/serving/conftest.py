@@ -121,5 +121,5 @@ def rig(tmp_path: Path) -> Rig:
 
 @pytest.fixture(scope="module")
 def client(live: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=live.url, timeout=30) as client:
+    with httpx.Client(base_url=live.url, timeout=60) as client:
         yield client

@@ -47,7 +47,7 @@ class Guarded:
         return self.caller.post("/predict", json={"text": "a goal"}, headers=given | headers)
 
     def wait(self, key: str, *statuses: int) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while (seen := self.ask(key).status_code) not in statuses and time.monotonic() < end:
             time.sleep(0.05)
         assert seen in statuses

@@ -48,7 +48,7 @@ def read_bytes(server) -> int:
 @contextmanager
 def many(server, count: int, sent: bytes) -> Iterator[list[socket.socket]]:
     """So many connections that have said this much."""
-    callers = [socket.create_connection(address(server), timeout=20) for _ in range(count)]
+    callers = [socket.create_connection(address(server), timeout=60) for _ in range(count)]
     for caller in callers:
         caller.sendall(sent)
     yield callers
@@ -111,7 +111,7 @@ def test_of_eight_bodies_of_50_mb_little_is_read(live, framing):
     answers: list[bytes] = []
 
     def send() -> None:
-        with socket.create_connection(address(live), timeout=20) as caller:
+        with socket.create_connection(address(live), timeout=60) as caller:
             with suppress(ConnectionError):
                 caller.sendall(HEAD + framing + b"\r\n\r\n")
                 for _ in range(800):

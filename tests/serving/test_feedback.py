@@ -228,7 +228,7 @@ def live_log(start, sandbox, tmp_path_factory):
 def test_labels_of_a_real_server_meet_their_answers_in_s3(live_log, engineless):
     from tasks.feedback import feedback_accuracy  # Prefect, which no other test here needs
 
-    with httpx.Client(base_url=live_log.url, timeout=30) as client:
+    with httpx.Client(base_url=live_log.url, timeout=60) as client:
         single = [client.post("/predict", json={"text": f"text {n}"}) for n in range(20)]
         batch = client.post("/predict/batch", json={"texts": [f"more {n}" for n in range(15)]})
         names = [one.headers["x-request-id"] for one in single]

@@ -55,7 +55,7 @@ def port_is_free(server) -> bool:
 
 def ask_until_refused(server, seen: list[str]) -> None:
     """Note what a caller sees who asks without pause on one connection."""
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=60) as client:
         while not seen or seen[-1] == "200":
             try:
                 answer = client.post(f"{server.url}/predict", json={"text": SECRET})
@@ -70,7 +70,7 @@ def ask_health(server, seen: list[str]) -> None:
     """Note the states that a probe sees until nobody answers any more."""
     with suppress(httpx.TransportError):
         while True:
-            answer = httpx.get(f"{server.url}/health", timeout=30)
+            answer = httpx.get(f"{server.url}/health", timeout=60)
             seen.append(f"{answer.status_code} {answer.json()['status']}")
             time.sleep(0.02)
 
@@ -83,7 +83,7 @@ def test_sigterm_under_load_answers_who_was_let_in_refuses_the_rest_and_leaves_n
 
     with (
         concurrent.futures.ThreadPoolExecutor(5) as callers,
-        socket.create_connection(address(server), timeout=30) as slow,
+        socket.create_connection(address(server), timeout=60) as slow,
     ):
         asked: list[list[str]] = [[] for _ in range(4)]
         states: list[str] = []
@@ -148,7 +148,7 @@ def test_killing_the_main_process_leaves_no_orphan(doomed):
 def test_who_is_slower_than_the_grace_is_told_and_does_not_hold_up_the_end(doomed):
     server = next(doomed)
 
-    with socket.create_connection(address(server), timeout=30) as slow:
+    with socket.create_connection(address(server), timeout=60) as slow:
         slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         time.sleep(0.5)
         server.process.send_signal(signal.SIGTERM)
@@ -216,7 +216,7 @@ def test_a_missing_bundle_ends_it_at_once(start, tmp_path):
 def test_a_bad_setting_is_one_line_and_exit_code_2(start):
     server = start(API_PORT=99999)
 
-    _, errors = server.process.communicate(timeout=30)
+    _, errors = server.process.communicate(timeout=60)
 
     assert errors == ("serving: API_PORT=99999: Input should be less than or equal to 65535\n")
     assert server.process.returncode == 2

@@ -53,7 +53,7 @@ def serve(start, sandbox, s3, tmp_path_factory):
 
 def ask(server, numbers, logged, statuses) -> None:
     """Ask once for each number, and note which requests are said to be logged."""
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=60) as client:
         for number in numbers:
             try:
                 answer = client.post(f"{server.url}/predict", json={"text": f"text {number}"})
@@ -115,7 +115,7 @@ def test_killed_shippers_and_servers_a_full_spool_and_no_s3_lose_nothing_that_wa
         shipper(first).kill()
         until(lambda: len(logged) > 120)
         first.process.kill()
-    first.process.wait(30)
+    first.process.wait(60)
     assert len(logged) == len(statuses)
 
     sandbox.fault(kind="throttle", service="s3", action="PutObject", times=10_000)
@@ -138,8 +138,8 @@ def test_killed_shippers_and_servers_a_full_spool_and_no_s3_lose_nothing_that_wa
     assert len(logged) == kept + 20
     family = second.family()
     second.process.send_signal(signal.SIGTERM)
-    assert second.process.wait(30) == 0
-    assert not psutil.wait_procs(family, timeout=10)[1]
+    assert second.process.wait(60) == 0
+    assert not psutil.wait_procs(family, timeout=60)[1]
 
     rows = in_s3(s3)
     assert set(statuses + asked) == {200}

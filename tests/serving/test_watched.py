@@ -43,7 +43,7 @@ class Watched:
     def __init__(self, server, key: str) -> None:
         self.server = server
         self.key = key
-        self.client = httpx.Client(base_url=server.url, headers={"X-API-Key": key}, timeout=30)
+        self.client = httpx.Client(base_url=server.url, headers={"X-API-Key": key}, timeout=60)
 
     def text(self) -> str:
         return self.client.get("/metrics").text
@@ -168,7 +168,7 @@ def prometheus(watched, tmp_path):
 
     yield ask
     process.terminate()
-    process.wait(30)
+    process.wait(60)
 
 
 def test_prometheus_finds_it_by_its_key_and_fills_the_boards(watched, prometheus):

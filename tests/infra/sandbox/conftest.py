@@ -62,7 +62,7 @@ http.server.ThreadingHTTPServer(place, Handler).serve_forever()
 
 
 def client_of(url: str, service: str) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=20)
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=60)
     return boto3.client(
         service,  # type: ignore[call-overload]
         endpoint_url=url,

@@ -126,6 +126,6 @@ def test_deleting_the_stack_ends_what_it_ran(cli, deployed, outputs):
     cli("cloudformation", "wait", "stack-delete-complete", *STACK)
 
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait(10)
+        psutil.Process(pid).wait(60)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{outputs['EndpointUrl']}/", trust_env=False)
