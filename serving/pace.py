@@ -24,6 +24,15 @@ class Pace:
         """How long work of that cost takes; 0 before anything was measured."""
         return cost * self._seconds / self._cost / max(1, processes) if self._cost else 0.0
 
+    def full(self, waiting: int) -> bool:
+        """Whether so much waits that a batch of it gets no better by more."""
+        return waiting >= 2 * _LEAST
+
+    @property
+    def lead_s(self) -> float:
+        """How long before the end of a batch some of the process's cores have nothing to do."""
+        return self.seconds(_LEAST // 2, 1)
+
     def budget(self, waiting: int, processes: int) -> float:
         """The cost of the next batch: what waits, shared evenly with the other processes.
 

@@ -22,9 +22,6 @@ from serving.suspects import Standing, Suspects
 
 logger = logging.getLogger(__name__)
 
-# A process gets its next batch so long before it is expected to be done with the one it has: early
-# enough that it need not wait, late enough that the batch is chosen from all that has come by then.
-_LEAD_S = 0.004
 _SWEEP_S = 0.05
 _RETRIES_A_SECOND = 300
 # An estimate may err; work that is then answered too late would be lost.
@@ -197,13 +194,19 @@ class Pool:
             process.give(Batch(self._numbers, texts, cost, now))
 
     def _takes_more(self, process: ModelProcess) -> bool:
-        """Whether it may have another batch now; if only the time is not ripe, see to it later."""
+        """Whether it may have another batch now; if only the time is not ripe, see to it later.
+
+        It is when a full one waits, or when the process is about to have nothing to do: until then
+        more may come, and few texts at a time cost more each.
+        """
         held = process.held
         if not held:
             return True
         if len(held) > 1 or held[0].texts[0].alone or self._backlog.next_alone():
             return False
-        early = process.done_at - _LEAD_S - time.monotonic()
+        if self._pace.full(self._backlog.cost):
+            return True
+        early = process.done_at - self._pace.lead_s - time.monotonic()
         if early > 0 and self._timer is None:
             self._timer = self._loop.call_later(early, self._ripe)
         return early <= 0
@@ -247,14 +250,16 @@ class Pool:
         self._dispatch()
 
     def lost(self, process: ModelProcess) -> None:
-        """What it was computing is answered now; what it had not begun waits for another."""
+        """What it was computing is answered now; what it may have begun is tried again, alone."""
         self._crew.drop(process)
+        for batch in process.held:
+            for text in batch.texts:
+                self._suspects.accuse(text.text)
         if process.held:
             for text in process.held.popleft().texts:
-                self._suspects.accuse(text.text)
                 text.job.refuse(Refusal(503, "failed", "The model's process is gone"))
         for batch in reversed(process.held):
-            self._backlog.put_back(batch.texts, alone=batch.texts[0].alone)
+            self._backlog.put_back(batch.texts, alone=True)
         process.held.clear()
         self._changed()
 

@@ -11,6 +11,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import litserve as ls
@@ -24,6 +26,8 @@ from serving.channel import Answers, CannotLoad, ModelEnd, Ready, Said, Unanswer
 from serving.model_process import WARM_UP, Spec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -42,20 +46,30 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Answered:
-    """A batch that the model has answered."""
+class Begun:
+    """A batch that the model is at."""
 
     batch: Batch
-    probabilities: "NDArray[np.float64]"
-    infer_s: float
+    probabilities: "Callable[[], NDArray[np.float64]]"
+    since: float
 
 
 class BatchLoop(LitLoop):  # type: ignore[misc]
-    """Waits for a batch, answers it, and says so in one message.
+    """Waits for a batch, begins it, and says its answers in one message when it is done.
 
     The front forms the batches, so LitServe's own loops, which poll a queue and send one message
-    for each request, have nothing to do here.
+    for each request, have nothing to do here. The next batch begins while the one before it ends:
+    cores that wait for the last rows of a batch were a tenth of the time at concurrency 32.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at_work: Queue[tuple[Work, Begun | Exception]] = Queue()
+
+    def __call__(self, lit_api: "ClassifyAPI", *given: Any) -> None:
+        transport: ModelEnd = given[3]
+        Thread(target=self._end_all, args=(lit_api, transport), daemon=True).start()
+        super().__call__(lit_api, *given)
 
     def run(
         self,
@@ -68,9 +82,29 @@ class BatchLoop(LitLoop):  # type: ignore[misc]
         callback_runner: CallbackRunner,
     ) -> None:
         work = request_queue.get()
+        begun: Begun | Exception
+        try:
+            begun = lit_api.predict(lit_api.decode_request(work))
+        except Exception as error:
+            begun = error
+        if len(work.texts) == 1 and not self._at_work.unfinished_tasks:
+            self._end(lit_api, transport, work, begun)  # sooner than another thread would
+        else:
+            self._at_work.put((work, begun))
+
+    def _end_all(self, lit_api: "ClassifyAPI", transport: ModelEnd) -> None:
+        while True:
+            self._end(lit_api, transport, *self._at_work.get())
+            self._at_work.task_done()
+
+    def _end(
+        self, lit_api: "ClassifyAPI", transport: ModelEnd, work: Work, begun: Begun | Exception
+    ) -> None:
         said: Said
         try:
-            said = lit_api.encode_response(lit_api.predict(lit_api.decode_request(work)))
+            if isinstance(begun, Exception):
+                raise begun
+            said = lit_api.encode_response(begun)
         except Exception as error:
             # Its stack is logged and not its message, which may quote a user's text.
             logger.exception("a batch could not be answered")
@@ -121,18 +155,18 @@ class ClassifyAPI(ls.LitAPI):  # type: ignore[misc]
         encoded = self.classifier.encode(request.texts)
         return Batch(request.batch, encoded, time.perf_counter() - began)
 
-    def predict(self, x: Batch) -> Answered:
-        began = time.perf_counter()
-        probabilities = self.classifier.probabilities(x.encoded)
-        return Answered(x, probabilities, time.perf_counter() - began)
+    def predict(self, x: Batch) -> Begun:
+        since = time.perf_counter()
+        return Begun(x, self.classifier.begin(x.encoded), since)
 
-    def encode_response(self, output: Answered) -> Answers:
+    def encode_response(self, output: Begun) -> Answers:
+        probabilities = output.probabilities()
         return Answers(
             output.batch.number,
-            output.probabilities.tobytes(),
+            probabilities.tobytes(),
             bytes(one.truncated for one in output.batch.encoded),
             output.batch.tokenize_s,
-            output.infer_s,
+            time.perf_counter() - output.since,
         )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -188,8 +188,13 @@ class Classifier:
 
     def probabilities(self, encoded: Sequence[Encoded]) -> NDArray[np.float64]:
         """One row for each encoded text, the second half of a prediction."""
-        found = engine.probabilities(self._engine, [one.ids for one in encoded])
-        return np.array(found, np.float64).reshape(len(encoded), len(self.manifest.labels))
+        return self.begin(encoded)()
+
+    def begin(self, encoded: Sequence[Encoded]) -> Callable[[], NDArray[np.float64]]:
+        """Start on them and return what waits for their probabilities: meanwhile begin the next."""
+        end = engine.begin(self._engine, [one.ids for one in encoded])
+        shape = len(encoded), len(self.manifest.labels)
+        return lambda: np.array(end(), np.float64).reshape(shape)
 
     def _prediction(self, probabilities: list[float], truncated: bool) -> Prediction:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)

@@ -6,7 +6,8 @@ Only the engine that a bundle names is imported: torch takes seconds, and an int
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol, Self
@@ -38,6 +39,7 @@ _OWN_LAYERS = re.compile(rb'<layer id="\d+" name="[\w ]+" type="\w+" version="op
 
 
 Rows = Sequence[Sequence[int]]
+Logits = list[NDArray[np.float32]]
 
 
 class EngineError(Exception):
@@ -52,7 +54,9 @@ class Engine(Protocol):
         """The tokens of one batch, padding counted, beyond which it gets no quicker."""
         ...
 
-    def logits(self, batches: Sequence[Rows]) -> list[NDArray[np.float32]]: ...
+    def begin(self, batches: Sequence[Rows]) -> Callable[[], Logits]:
+        """Start on them, behind all that was begun before; what it returns waits for the logits."""
+        ...
 
 
 class TorchEngine:
@@ -92,7 +96,7 @@ class TorchEngine:
             model = model.to(torch.bfloat16)
         return cls(model, device)
 
-    def logits(self, batches: Sequence[Rows]) -> list[NDArray[np.float32]]:
+    def begin(self, batches: Sequence[Rows]) -> Callable[[], Logits]:
         import torch
 
         with torch.inference_mode():
@@ -101,7 +105,12 @@ class TorchEngine:
                 self._model(**{name: values.to(self._device) for name, values in batch.items()})
                 for batch in inputs
             ]
-            return [answer.logits.float().cpu().numpy() for answer in found]
+
+        def end() -> Logits:  # a GPU is still at it
+            with torch.inference_mode():
+                return [answer.logits.float().cpu().numpy() for answer in found]
+
+        return end
 
 
 class GraphEngine:
@@ -124,51 +133,66 @@ class GraphEngine:
         try:
             model = core.read_model(graph, openvino.Tensor(self._weights))
             compiled = core.compile_model(model, "CPU", _options(threads, 1))
-            self._request = compiled.create_infer_request()
+            self._wide = compiled.create_infer_request()  # all threads for one batch
             if lanes > 1:
                 compiled = core.compile_model(model, "CPU", _options(threads, lanes))
-            self._queue = openvino.AsyncInferQueue(compiled, lanes)
+            self._idle = [compiled.create_infer_request() for _ in range(lanes)]
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot build it: {_first_line(error)}") from error
-        self._queue.set_callback(_keep)
+        # First come, first served, and not OpenVINO's own queue, that can only wait for all of it:
+        # a lane that is done with one call's batches goes on with those of the next.
+        self._lanes = ThreadPoolExecutor(lanes, "lane")
+        self._begun: list[Future[NDArray[np.float32]]] = []
 
     @classmethod
     def load(cls, folder: Path, *, pad_id: int, max_length: int, threads: int | None) -> Self:
         graph, weights = ((folder / name).read_bytes() for name in GRAPH_FILES)
         return cls(graph, weights, pad_id=pad_id, max_length=max_length, threads=threads)
 
-    def logits(self, batches: Sequence[Rows]) -> list[NDArray[np.float32]]:
+    def begin(self, batches: Sequence[Rows]) -> Callable[[], Logits]:
         inputs = [
             padded(rows, self._pad_id, multiple=WIDTH, most=self._max_length) for rows in batches
         ]
-        found: dict[int, NDArray[np.float32]] = {}
-        with self._lock:  # one call at a time; it has all the threads there are
-            if len(inputs) == 1:
-                return [self._request.infer(inputs[0])[0].copy()]
+        with self._lock:
+            if len(inputs) == 1 and all(one.done() for one in self._begun):
+                alone = self._wide.infer(inputs[0])[0].copy()
+                return lambda: [alone]
             # The largest first: the last ones to end are small, and no lane waits long for another.
-            for number in sorted(range(len(inputs)), key=lambda n: -inputs[n]["input_ids"].size):
-                self._queue.start_async(inputs[number], (found, number))
-            self._queue.wait_all()
-        return [found[number] for number in range(len(inputs))]
+            order = sorted(range(len(inputs)), key=lambda n: -inputs[n]["input_ids"].size)
+            self._begun = [self._lanes.submit(self._logits, inputs[number]) for number in order]
+            begun = dict(zip(order, self._begun, strict=True))
+        return lambda: [begun[number].result() for number in range(len(inputs))]
+
+    def _logits(self, inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        request = self._idle.pop()
+        try:
+            found: NDArray[np.float32] = request.infer(inputs)[0].copy()
+        finally:
+            self._idle.append(request)
+        return found
 
 
-def probabilities(engine: Engine, rows: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
-    """The softmax of the logits, one for each row of token ids, in their order."""
-    found: dict[int, NDArray[np.float64]] = {}
+def begin(engine: Engine, rows: Rows) -> Callable[[], list[NDArray[np.float64]]]:
+    """Start on rows of token ids; what it returns waits for the softmax of each one's logits."""
     batches = grouped([len(row) for row in rows], engine.most_tokens)
-    answers = engine.logits([[rows[row] for row in batch] for batch in batches])
-    for batch, answer in zip(batches, answers, strict=True):
-        logits = answer.astype(np.float64)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found.update(zip(batch, powers / powers.sum(axis=1, keepdims=True), strict=True))
-    return [found[row] for row in range(len(rows))]
+    answers = engine.begin([[rows[row] for row in batch] for batch in batches])
+
+    def end() -> list[NDArray[np.float64]]:
+        found: dict[int, NDArray[np.float64]] = {}
+        for batch, answer in zip(batches, answers(), strict=True):
+            logits = answer.astype(np.float64)
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            found.update(zip(batch, powers / powers.sum(axis=1, keepdims=True), strict=True))
+        return [found[row] for row in range(len(rows))]
+
+    return end
 
 
 def prove(engine: Engine, labels: int) -> None:
     """Raise EngineError unless two rows give two finite rows, one value per label, each way."""
     rows = [[1, 2, 3], [1, 2]]
     try:
-        answers = engine.logits([rows]) + engine.logits([rows, rows])
+        answers = engine.begin([rows])() + engine.begin([rows, rows])()
     except (RuntimeError, KeyError) as error:
         raise EngineError(f"cannot answer: {_first_line(error)}") from error
     for found in answers:
@@ -214,12 +238,6 @@ def _options(threads: int, lanes: int) -> dict[str, object]:
         # What is not int8 stays fp32: the answers are those that were measured, on any CPU.
         "INFERENCE_PRECISION_HINT": "f32",
     }
-
-
-def _keep(request: Any, place: tuple[dict[int, NDArray[np.float32]], int]) -> None:
-    """Take the answer out of a request before the queue gives it another batch."""
-    found, number = place
-    found[number] = request.get_output_tensor(0).data.copy()
 
 
 def _blob(weights: bytes) -> NDArray[np.uint8]:

@@ -148,7 +148,7 @@ def _answers(
 ) -> tuple[NDArray[np.float64], float]:
     """Probabilities in the order of the rows, and the seconds they took."""
     began = time.perf_counter()
-    found = np.stack(engine.probabilities(answering, rows))
+    found = np.stack(engine.begin(answering, rows)())
     return found, time.perf_counter() - began
 
 

@@ -58,7 +58,7 @@ class Batcher:
         if self._grouped:
             return [(one.label, one.confidence) for one in self._classifier.predict(texts)]
         rows = [one.ids for one in self._classifier.encode(texts)]
-        powers = np.exp(self._classifier._engine.logits([rows])[0].astype(np.float64))
+        powers = np.exp(self._classifier._engine.begin([rows])()[0].astype(np.float64))
         shares = powers / powers.sum(axis=1, keepdims=True)
         labels = self._classifier.manifest.labels
         return [(labels[int(row.argmax())], float(row.max())) for row in shares]

@@ -71,10 +71,29 @@ def test_a_text_that_ends_its_process_twice_is_refused_and_others_are_answered(f
 
     got, others = live_pool.run(poison())
 
-    assert [one.status for one in got] == [503, 503, 422, 422]
+    # The first caller hears of both ends when the first was while the batch before was computed.
+    assert [one.status for one in got] in ([503, 503, 422, 422], [503, 422, 422, 422])
     assert live_pool.computed().count("poison") == 2
     refused = [one for one in others if not isinstance(one, Classified)]
     assert len(refused) <= 8  # who shared the batch, the first time; the second time it was alone
+
+
+def test_who_came_behind_a_text_that_ends_its_process_is_answered_all_the_same(fresh):
+    live_pool = fresh["killed"]
+
+    async def poison() -> list[object]:
+        live_pool.signal(signal.SIGSTOP)
+        ahead = asyncio.ensure_future(live_pool.ask("poison"))
+        await asyncio.sleep(0.05)
+        behind = asyncio.ensure_future(live_pool.ask_all([f"later {n}" for n in range(20)]))
+        await asyncio.sleep(0.2)
+        live_pool.signal(signal.SIGCONT)
+        return [await ahead, *await behind]
+
+    ahead, *behind = live_pool.run(poison())
+
+    assert (ahead.status, ahead.error) == (503, "failed")
+    assert all(isinstance(one, Classified) for one in behind)
 
 
 def test_a_process_that_stands_still_is_replaced_and_the_queue_answered(fresh):

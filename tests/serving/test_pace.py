@@ -30,3 +30,13 @@ def test_a_batch_has_what_waits_and_leaves_the_other_processes_their_share():
     of_two = [pace.budget(waiting, 2) for waiting in (100, 12_000, 100_000)]
 
     assert alone == of_two == [4500, 6000, 8000]
+
+
+def test_the_next_batch_is_given_when_it_is_a_full_one_or_the_process_is_nearly_done():
+    pace = Pace(8000)
+    unknown = pace.lead_s
+    pace.saw(4500, 0.09)
+
+    assert [pace.full(waiting) for waiting in (0, 8999, 9000)] == [False, False, True]
+    assert unknown == 0
+    assert pace.lead_s == pytest.approx(0.045)

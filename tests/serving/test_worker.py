@@ -1,5 +1,6 @@
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 from litserve.callbacks import CallbackRunner
@@ -7,7 +8,7 @@ from litserve.callbacks import CallbackRunner
 from serving.channel import Answers, ModelEnd, Unanswered, Work, framed
 from serving.model_process import Spec
 from serving.versions import read_manifest
-from serving.worker import ClassifyAPI
+from serving.worker import BatchLoop, ClassifyAPI
 from training.bundle import BundleError, Classifier
 
 
@@ -45,22 +46,67 @@ def test_a_bundle_exchanged_while_starting_is_refused(served):
         ClassifyAPI().load("cpu", spec(served, "0" * 64))
 
 
-def test_a_model_that_raises_says_so_and_takes_the_next_batch(api, monkeypatch):
+def answered(api, *work: Work) -> list[Answers | Unanswered]:
+    """What the loop of a model process says of batches that all wait already."""
     ours, theirs = socket.socketpair()
-    end = ModelEnd(theirs)
-    said = []
-    monkeypatch.setattr(end, "send", lambda item, consumer_id: said.append(item))
-    with ours, theirs:
-        ours.sendall(framed(Work(1, ["a"])) + framed(Work(2, ["goal"])))
-        for broken in (True, False):
-            with monkeypatch.context() as only_now:
-                if broken:
-                    only_now.setattr(api.classifier, "probabilities", lambda _: 1 / 0)
-                api.loop.run(api, "cpu", 0, end, end, {}, CallbackRunner())
+    end, said, all_said = ModelEnd(theirs), [], threading.Event()
 
-    assert said[0] == Unanswered(1, "ZeroDivisionError")
-    assert isinstance(said[1], Answers)
-    assert said[1].batch == 2
+    def send(item, consumer_id) -> None:
+        said.append(item)
+        if len(said) == len(work):
+            all_said.set()
+
+    end.send = send
+
+    def loop() -> None:
+        with suppress(SystemExit):
+            BatchLoop()(api, "cpu", 0, end, end, {}, CallbackRunner())
+
+    with ours, theirs:
+        process = threading.Thread(target=loop)
+        process.start()
+        ours.sendall(b"".join(map(framed, work)))
+        assert all_said.wait(60)
+        ours.shutdown(socket.SHUT_WR)
+        process.join(60)
+    return said
+
+
+@pytest.mark.parametrize("texts", [["a"], ["a", "b"]])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_model_that_raises_says_so_and_takes_the_next_batch(api, monkeypatch, texts, at_once):
+    begin, broken = api.classifier.begin, [True, False]
+    fails = (lambda _: 1 / 0) if at_once else lambda _: lambda: 1 / 0
+    monkeypatch.setattr(
+        api.classifier, "begin", lambda given: (fails if broken.pop(0) else begin)(given)
+    )
+
+    first, second = answered(api, Work(1, texts), Work(2, ["goal"]))
+
+    assert first == Unanswered(1, "ZeroDivisionError")
+    assert isinstance(second, Answers)
+    assert second.batch == 2
+
+
+def test_a_batch_is_begun_while_the_one_before_it_ends_and_answered_after_it(api, monkeypatch):
+    begin, second = api.classifier.begin, threading.Event()
+    ends = []
+
+    def slow(encoded):
+        end = begin(encoded)
+        if not ends:
+            ends.append(None)
+            return lambda: second.wait(60) and end()
+        second.set()
+        return end
+
+    monkeypatch.setattr(api.classifier, "begin", slow)
+    sizes = {1: 3, 2: 40, 3: 1, 4: 2}
+
+    said = answered(api, *(Work(n, [f"goal {i}" for i in range(k)]) for n, k in sizes.items()))
+
+    assert second.is_set()
+    assert [(one.batch, len(one.truncated)) for one in said] == list(sizes.items())
 
 
 def test_the_process_ends_when_the_front_is_gone():

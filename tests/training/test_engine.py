@@ -107,6 +107,18 @@ def test_batches_side_by_side_answer_as_each_text_alone(quantised, threads):
     assert together == [pytest.approx(one, abs=1e-4) for one in alone]
 
 
+def test_what_is_begun_later_may_be_asked_for_first(quantised):
+    classifier = Classifier.load(quantised, threads=2)
+    encoded = classifier.encode(TEXTS * 20)
+    wanted = classifier.probabilities(encoded), classifier.probabilities(encoded[:3])
+
+    first, second = classifier.begin(encoded), classifier.begin(encoded[:3])
+    found = second(), first()
+
+    for given, right in zip(found, reversed(wanted), strict=True):
+        np.testing.assert_allclose(given, right, atol=1e-6)
+
+
 def test_threads_may_share_a_classifier(quantised):
     classifier = Classifier.load(quantised)
     pairs = [TEXTS[number : number + 2] * 20 for number in range(len(TEXTS) - 1)]

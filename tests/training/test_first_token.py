@@ -112,7 +112,7 @@ def test_int8_answers_stay_too(kind, monkeypatch):
 
     assert changed == [True]
     found, wanted = (
-        engine.GraphEngine(*files, pad_id=pad_id, max_length=64, threads=1).logits([rows])[0]
+        engine.GraphEngine(*files, pad_id=pad_id, max_length=64, threads=1).begin([rows])()[0]
         for files in (short, whole)
     )
     assert found == pytest.approx(wanted, abs=1e-4)

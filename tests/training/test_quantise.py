@@ -18,9 +18,9 @@ class Saying:
     def __init__(self, wrong=()):
         self.wrong = set(wrong)
 
-    def logits(self, batches):
+    def begin(self, batches):
         said = [[(row[0] + (row[1] in self.wrong)) % 4 for row in rows] for rows in batches]
-        return [np.eye(4, dtype=np.float32)[answers] * 5 for answers in said]
+        return lambda: [np.eye(4, dtype=np.float32)[answers] * 5 for answers in said]
 
 
 def held_out(rows=ROWS):
