@@ -26,25 +26,31 @@ _BATCH = 32
 class Engine:
     """A bundle's own engine, and torch fp32 as the truth about its weights."""
 
-    def __init__(self, folder: Path, texts: list[str]) -> None:
+    def __init__(self, folder: Path, texts: list[str], labelled: list[list[str]]) -> None:
         threads = len(os.sched_getaffinity(0))
         torch.set_num_threads(threads)
-        self._folder, self._texts = folder, texts
+        self._folder, self._texts, self._labelled = folder, texts, labelled
         self._classifier = Classifier.load(folder, threads=threads)
         self._config = json.loads((folder / "config.json").read_text("utf-8"))
         self._lengths = [len(one.ids) for one in self._classifier.encode(texts)]
 
     def fp32(self, _: float) -> dict[str, object]:
-        """What torch fp32 says of each text; what the bundle says; how long the texts are."""
+        """What torch fp32 says of each text, what accuracy the bundle loses to it, the lengths."""
         manifest = bundle.verify(self._folder)
-        precise = TorchEngine.load(self._folder, "cpu", None)
-        truth = Classifier(manifest, self._classifier._encoder, precise).predict(self._texts)
+        engine = TorchEngine.load(self._folder, "cpu", None)
+        precise = Classifier(manifest, self._classifier._encoder, engine)
         return {
-            "fp32": [one.label for one in truth],
-            "bundle": [one.label for one in self._classifier.predict(self._texts)],
+            "fp32": [one.label for one in precise.predict(self._texts)],
+            "lost": self._accuracy(precise) - self._accuracy(self._classifier),
+            "labelled": len(self._labelled),
             "lengths": self._lengths,
             "engine": manifest.engine,
         }
+
+    def _accuracy(self, classifier: Classifier) -> float:
+        found = classifier.predict([text for text, _ in self._labelled])
+        right = [one.label == label for one, (_, label) in zip(found, self._labelled, strict=True)]
+        return sum(right) / len(right)
 
     def many(self, seconds: float) -> dict[str, object]:
         """Texts per second when so many wait that the engine may choose, and operations."""
@@ -83,7 +89,7 @@ class Engine:
 
 def main() -> None:
     """Answer until standard input ends."""
-    engine = Engine(Path(sys.argv[1]), json.loads(sys.stdin.readline()))
+    engine = Engine(Path(sys.argv[1]), *json.loads(sys.stdin.readline()))
     print(json.dumps({}), flush=True)
     for line in sys.stdin:
         name, seconds = line.split()

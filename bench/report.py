@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import time
@@ -12,7 +11,6 @@ from typing import Any
 
 from bench.goals import Goal, Run, judged
 from bench.measures import Measured
-from bench.traffic import Text
 
 
 def print_machine(texts: list[str], truth: Mapping[str, Any], bundle: Path) -> None:
@@ -29,15 +27,16 @@ def print_machine(texts: list[str], truth: Mapping[str, Any], bundle: Path) -> N
     middle, long = lengths[len(lengths) // 2], lengths[len(lengths) * 95 // 100]
     mean = sum(lengths) / len(lengths)
     print(f"{len(texts)} texts of {lengths[0]} to {lengths[-1]} tokens,", end=" ")
-    print(f"mean {mean:.0f}, median {middle}, p95 {long}", flush=True)
+    print(f"mean {mean:.0f}, median {middle}, p95 {long};", end=" ")
+    print(f"accuracy on {truth['labelled']} others", flush=True)
 
 
-def print_all(run: Run, ours: str, truth: Mapping[str, Any], rows: list[Text]) -> list[Goal]:
+def print_all(run: Run, ours: str, truth: Mapping[str, Any]) -> list[Goal]:
     """Every table, and the goals."""
     _print_closed(run, ours, _agreement(run, truth))
     _print_open(run.opened)
     _print_engine(run, truth["engine"])
-    found = judged(run, ours, truth["engine"], _accuracy_lost(run, ours, truth, rows))
+    found = judged(run, ours, truth["engine"], truth["lost"])
     print("\ngoals" + "".join(f"\n{goal}" for goal in found))
     return found
 
@@ -92,15 +91,6 @@ def _agreement(run: Run, truth: Mapping[str, Any]) -> dict[str, float]:
         if said := _said(run, name):
             found[name] = sum(truth["fp32"][at] == label for at, label in said.items()) / len(said)
     return found
-
-
-def _accuracy_lost(run: Run, name: str, truth: Mapping[str, Any], rows: list[Text]) -> float:
-    """Accuracy of fp32 less that of the server's answers, on the texts whose label is known."""
-    said = {at: label for at, label in _said(run, name).items() if rows[at].label}
-    if not said or not {rows[at].label for at in said} & set(truth["fp32"]):
-        return math.nan
-    right: int = sum(truth["fp32"][at] == rows[at].label for at in said)
-    return (right - sum(label == rows[at].label for at, label in said.items())) / len(said)
 
 
 def _said(run: Run, name: str) -> dict[int, str]:

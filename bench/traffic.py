@@ -16,7 +16,7 @@ _SAMPLE = "sample://news?rows=4000&seed=3"
 @dataclass(frozen=True, slots=True)
 class Text:
     text: str
-    label: str | None
+    label: str
 
 
 def source() -> str:
@@ -25,16 +25,22 @@ def source() -> str:
     return str(real) if real.is_dir() else _SAMPLE
 
 
-def stream(most: int) -> list[Text]:
-    """Half news, the rest film reviews (short) and film plots (long); only news have a label."""
+def stream(most: int) -> list[str]:
+    """Half news, the rest film reviews (short) and film plots (long)."""
     home = _home()
     if not (home / "ag_news").is_dir():
-        sample = samples.asked(_SAMPLE)
-        return [Text(text, label) for text, label in samples.generate(sample, most, "test")]
-    parts = ((_news(home), 0.5), (_reviews(home), 0.3), (_plots(home), 0.2))
+        return [one.text for one in labelled(most)]
+    parts = (([one.text for one in _news(home)], 0.5), (_reviews(home), 0.3), (_plots(home), 0.2))
     chosen = [text for texts, share in parts for text in texts[: round(most * share)]]
     random.Random(7).shuffle(chosen)  # nosec B311
     return chosen
+
+
+def labelled(most: int) -> list[Text]:
+    """News that nothing was trained on, with their right labels."""
+    if (_home() / "ag_news").is_dir():
+        return _news(_home())[:most]
+    return [Text(*row) for row in samples.generate(samples.asked(_SAMPLE), most, "test")]
 
 
 def _home() -> Path:
@@ -46,13 +52,12 @@ def _news(home: Path) -> list[Text]:
         return [Text(" ".join(row[1:]), _CLASSES[int(row[0]) - 1]) for row in csv.reader(lines)]
 
 
-def _reviews(home: Path) -> list[Text]:
-    return [Text(line.rpartition("\t")[0], None) for line in _lines(home / "sst2" / "dev.tsv.gz")]
+def _reviews(home: Path) -> list[str]:
+    return [line.rpartition("\t")[0] for line in _lines(home / "sst2" / "dev.tsv.gz")]
 
 
-def _plots(home: Path) -> list[Text]:
-    lines = _lines(home / "genre" / "test_data.txt.gz")
-    return [Text(line.split(" ::: ")[-1], None) for line in lines]
+def _plots(home: Path) -> list[str]:
+    return [line.split(" ::: ")[-1] for line in _lines(home / "genre" / "test_data.txt.gz")]
 
 
 def _lines(file: Path) -> list[str]:
