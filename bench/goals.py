@@ -27,6 +27,7 @@ class Run:
     hits: dict[int, Measured] = field(default_factory=dict)
     opened: dict[tuple[str, float], Measured] = field(default_factory=dict)
     engine: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    labelled: Measured = field(default_factory=Measured)
     overload: Measured = field(default_factory=Measured)
     beside_overload: Measured = field(default_factory=Measured)
     labels: dict[str, Callable[[str], str]] = field(default_factory=dict)

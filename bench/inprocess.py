@@ -26,7 +26,7 @@ _BATCH = 32
 class Engine:
     """A bundle's own engine, and torch fp32 as the truth about its weights."""
 
-    def __init__(self, folder: Path, texts: list[str], labelled: list[list[str]]) -> None:
+    def __init__(self, folder: Path, texts: list[str], labelled: list[str]) -> None:
         threads = len(os.sched_getaffinity(0))
         torch.set_num_threads(threads)
         self._folder, self._texts, self._labelled = folder, texts, labelled
@@ -35,22 +35,16 @@ class Engine:
         self._lengths = [len(one.ids) for one in self._classifier.encode(texts)]
 
     def fp32(self, _: float) -> dict[str, object]:
-        """What torch fp32 says of each text, what accuracy the bundle loses to it, the lengths."""
+        """What torch fp32 says of each text and of those with labels; how long the texts are."""
         manifest = bundle.verify(self._folder)
         engine = TorchEngine.load(self._folder, "cpu", None)
         precise = Classifier(manifest, self._classifier._encoder, engine)
         return {
             "fp32": [one.label for one in precise.predict(self._texts)],
-            "lost": self._accuracy(precise) - self._accuracy(self._classifier),
-            "labelled": len(self._labelled),
+            "labelled": [one.label for one in precise.predict(self._labelled)],
             "lengths": self._lengths,
             "engine": manifest.engine,
         }
-
-    def _accuracy(self, classifier: Classifier) -> float:
-        found = classifier.predict([text for text, _ in self._labelled])
-        right = [one.label == label for one, (_, label) in zip(found, self._labelled, strict=True)]
-        return sum(right) / len(right)
 
     def many(self, seconds: float) -> dict[str, object]:
         """Texts per second when so many wait that the engine may choose, and operations."""

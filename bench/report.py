@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 from bench.goals import Goal, Run, judged
 from bench.measures import Measured
+from bench.traffic import Text
 
 
 def print_machine(texts: list[str], truth: Mapping[str, Any], bundle: Path) -> None:
@@ -28,15 +30,15 @@ def print_machine(texts: list[str], truth: Mapping[str, Any], bundle: Path) -> N
     mean = sum(lengths) / len(lengths)
     print(f"{len(texts)} texts of {lengths[0]} to {lengths[-1]} tokens,", end=" ")
     print(f"mean {mean:.0f}, median {middle}, p95 {long};", end=" ")
-    print(f"accuracy on {truth['labelled']} others", flush=True)
+    print(f"accuracy on {len(truth['labelled'])} others", flush=True)
 
 
-def print_all(run: Run, ours: str, truth: Mapping[str, Any]) -> list[Goal]:
+def print_all(run: Run, ours: str, truth: Mapping[str, Any], rows: list[Text]) -> list[Goal]:
     """Every table, and the goals."""
     _print_closed(run, ours, _agreement(run, truth))
     _print_open(run.opened)
     _print_engine(run, truth["engine"])
-    found = judged(run, ours, truth["engine"], truth["lost"])
+    found = judged(run, ours, truth["engine"], _accuracy_lost(run, ours, truth["labelled"], rows))
     print("\ngoals" + "".join(f"\n{goal}" for goal in found))
     return found
 
@@ -93,11 +95,23 @@ def _agreement(run: Run, truth: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
+def _accuracy_lost(run: Run, name: str, fp32: list[str], rows: list[Text]) -> float:
+    """Accuracy of fp32 less that of the server's answers, on the texts whose label is known."""
+    said = _labels(run, name, [run.labelled])
+    if not said or not {rows[at].label for at in said} & set(fp32):
+        return math.nan
+    right: int = sum(fp32[at] == rows[at].label for at in said)
+    return (right - sum(label == rows[at].label for at, label in said.items())) / len(said)
+
+
 def _said(run: Run, name: str) -> dict[int, str]:
+    return _labels(run, name, [one for (server, _), one in run.closed.items() if server == name])
+
+
+def _labels(run: Run, name: str, measured: list[Measured]) -> dict[int, str]:
     return {
         int(at): run.labels[name](answer)
-        for (server, _), one in run.closed.items()
-        if server == name
+        for one in measured
         for outcome in one.outcomes
         for at, answer in outcome.answers.items()
     }

@@ -64,12 +64,11 @@ class BatchLoop(LitLoop):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._at_work: Queue[tuple[Work, Begun | Exception]] = Queue()
+        self._at_work: Queue[tuple[ClassifyAPI, ModelEnd, Work, Begun | Exception]] = Queue()
 
-    def __call__(self, lit_api: "ClassifyAPI", *given: Any) -> None:
-        transport: ModelEnd = given[3]
-        Thread(target=self._end_all, args=(lit_api, transport), daemon=True).start()
-        super().__call__(lit_api, *given)
+    def __call__(self, *given: Any) -> None:
+        Thread(target=self._end_all, daemon=True).start()
+        super().__call__(*given)
 
     def run(
         self,
@@ -90,11 +89,11 @@ class BatchLoop(LitLoop):  # type: ignore[misc]
         if len(work.texts) == 1 and not self._at_work.unfinished_tasks:
             self._end(lit_api, transport, work, begun)  # sooner than another thread would
         else:
-            self._at_work.put((work, begun))
+            self._at_work.put((lit_api, transport, work, begun))
 
-    def _end_all(self, lit_api: "ClassifyAPI", transport: ModelEnd) -> None:
+    def _end_all(self) -> None:
         while True:
-            self._end(lit_api, transport, *self._at_work.get())
+            self._end(*self._at_work.get())
             self._at_work.task_done()
 
     def _end(
