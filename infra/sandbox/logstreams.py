@@ -29,9 +29,9 @@ def install(world: World) -> None:
     urls.url_paths["{0}/$"] = Filtered.dispatch
 
 
-def follow(process: Process, group: str, stream: str, offset: int = 0) -> threading.Thread:
+def follow(process: Process, group: str, stream: str) -> threading.Thread:
     """Copy the process's log to the stream until it has ended; join to have all of it there."""
-    thread = threading.Thread(target=_copy, args=(process, group, stream, offset), daemon=True)
+    thread = threading.Thread(target=_copy, args=(process, group, stream), daemon=True)
     thread.start()
     return thread
 
@@ -47,7 +47,7 @@ def tail(path: Path, limit: int = 900) -> str:
     return "\n".join(kept) or text[-limit:].strip()
 
 
-def _copy(process: Process, group: str, stream: str, offset: int) -> None:
+def _copy(process: Process, group: str, stream: str) -> None:
     logs: LogsBackend = logs_backends[ACCOUNT][REGION]
     with _lock:
         logs.ensure_log_group(group)
@@ -55,7 +55,7 @@ def _copy(process: Process, group: str, stream: str, offset: int) -> None:
             logs.create_log_stream(group, stream)
     rest = b""
     with process.log.open("rb") as file:
-        file.seek(offset)
+        file.seek(process.log_from)
         while True:
             ended = not process.running
             rest += file.read()

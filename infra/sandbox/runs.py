@@ -58,9 +58,7 @@ class Run(threading.Thread):
         """How it went: Completed, Stopped, MaxRuntimeExceeded or what `meanwhile` says."""
         stamp = int(time.time() * 1000)
         copies = [
-            logstreams.follow(
-                process, self.group, f"{self.job_name}/{c.host}-{stamp}", c.log.stat().st_size
-            )
+            logstreams.follow(process, self.group, f"{self.job_name}/{c.host}-{stamp}")
             for c, process in zip(containers, processes, strict=True)
         ]
         try:

@@ -78,7 +78,6 @@ class Server:
             self.process,
             f"/aws/sagemaker/Endpoints/{self.endpoint}",
             f"{self.variant}/i-{int(time.time() * 1000):016x}",
-            log.stat().st_size,
         )
 
     def wait_until_ready(self) -> None:

@@ -43,11 +43,15 @@ class UnknownImage(Exception):
 
 @dataclass(eq=False)
 class Process:
-    """One child with its own session; `popen` is the leader of the group."""
+    """One child with its own session; `popen` is the leader of the group.
+
+    Its own words in the log begin at the byte `log_from`.
+    """
 
     name: str
     popen: "subprocess.Popen[bytes]"
     log: Path
+    log_from: int
 
     @property
     def pid(self) -> int:
@@ -81,6 +85,7 @@ class World:
         with self._lock, log.open("ab") as out:
             if self.stopping.is_set():
                 raise RuntimeError(f"{name}: the sandbox is stopping")
+            log_from = out.tell()
             popen = subprocess.Popen(
                 command,
                 env={**self.child_environment(), **env, MARK: str(self.state)},
@@ -90,7 +95,7 @@ class World:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            process = Process(name, popen, log)
+            process = Process(name, popen, log, log_from)
             self._processes = [p for p in self._processes if p.running]
             self._processes.append(process)
         return process
