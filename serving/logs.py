@@ -83,7 +83,8 @@ class Sink:
                 self.lost += len(lines)
                 return
             self._told = lost
-        self.lost += self._unwritten(b"".join(map(_rendered, lines)))
+        unwritten = self._unwritten(b"".join(map(_rendered, lines)))
+        self.lost += unwritten  # in two steps: `put` counts, too, while the output does not move
 
     def _unwritten(self, text: bytes) -> int:
         """How many of these lines did not get out whole."""
