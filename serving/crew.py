@@ -86,7 +86,8 @@ class Crew:
         try:
             await process.start(self._settings.model_start_timeout_s)
         except CannotStart:
-            await process.ended()
+            if process.pid:
+                await process.ended()
             raise
         finally:
             if not process.serving:
