@@ -6,7 +6,11 @@ import pytest
 from plugins.watched import UNTIL
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+)
 from prefect.events import emit_event
 
 from flows.drift_check import drift_check
@@ -50,7 +54,10 @@ def test_the_run_ends_in_a_telling_state_and_the_event_leads_to_its_evidence(ser
     told = events(server, "model.drift.detected", f"s3://{watched.models}/drift/news/")[0]
     assert told["resource"]["perennial.advice"] == "retrain"
     assert events(server, "prefect.flow-run.DETECTED")
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["drift-news"]))
+    wanted = ArtifactFilter(
+        key=ArtifactFilterKey(any_=["drift-news"]),
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]),
+    )
     (page,) = server.read_artifacts(artifact_filter=wanted)
     assert page.data.startswith("# 🔴 news: DETECTED")
     assert page.description.startswith("DETECTED: drift score")

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from plugins.sudden_death import Killed, NoUndo
 from prefect.client.orchestration import get_client
+from prefect.client.schemas import filters
 from prefect.states import Crashed, Failed, Running
 
 from flows import deploy as module
 from flows.deploy import deploy
 from flows.reconcile import reconcile
-from tasks import rollout, runs
+from tasks import restarts, rollout, runs
 from tasks.adapters import aws, journal, ledger, registry
 from tasks.errors import Conflict, ProjectError
 from tasks.policy import releases
@@ -22,8 +23,9 @@ PAST = "2026-01-15T10:30:00+00:00"
 
 
 @pytest.fixture
-def told(sandbox):
-    """How many messages people got since the test began."""
+def told(sandbox, monkeypatch):
+    """How many messages people got since the test began, not of runs that other tests let crash."""
+    monkeypatch.setattr(restarts, "_LOOK_BACK", timedelta(0))
     sandbox.clear_calls()
     return lambda: [call["action"] for call in sandbox.calls()].count("Publish")
 
@@ -197,7 +199,9 @@ def rollbacks(shelf):
     """The runs of rollback/news that were started."""
     with get_client(sync_client=True) as client:
         deployment = client.create_deployment(client.create_flow_from_name("rollback"), "news")
-        yield lambda: [run for run in client.read_flow_runs() if run.deployment_id == deployment]
+        mine = filters.FlowRunFilterDeploymentId(any_=[deployment])
+        wanted = filters.FlowRunFilter(deployment_id=mine)
+        yield lambda: client.read_flow_runs(flow_run_filter=wanted)
         client.delete_deployment(deployment)
 
 
