@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _hold_port() -> socket.socket:
+    """A port that nobody else is given in the seconds until the server listens there."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
 
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
@@ -59,7 +61,8 @@ def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mlflow_server(mlflow_folder: Path) -> Iterator[str]:
     """The URL of a server for the whole session; MLFLOW_* variables lead to it, retries are few."""
     folder = mlflow_folder
-    port = _free_port()
+    held = _hold_port()
+    port = held.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     server = _start(folder, port)
     try:
@@ -71,6 +74,7 @@ def mlflow_server(mlflow_folder: Path) -> Iterator[str]:
             patch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
             yield url
     finally:
+        held.close()
         os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(20)
