@@ -92,6 +92,8 @@ def _follow(job: Started) -> Job:
     look = _quiet if job.found == "completed" else _reporter(job, tail)
     status = jobs.wait(sagemaker, job, look)
     if status.state != "Completed":
+        if status.seconds:  # who never began has no words
+            logs.follow_to_end(aws.client("logs"), tail)
         raise jobs.failure(job.kind, status, tail.where, tail.last)
     return Job(
         name=job.name,

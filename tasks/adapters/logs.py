@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _KEPT = 40
+# CloudWatch has a job's last lines some seconds after the job is over.
+_LATE_S, _LOOKS = 5.0, 6
 
 
 @dataclass(slots=True)
@@ -42,6 +45,17 @@ def follow(logs: "CloudWatchLogsClient", tail: Tail) -> list[str]:
     for line in lines:
         log.info("%s", line)
     return lines
+
+
+def follow_to_end(logs: "CloudWatchLogsClient", tail: Tail) -> None:
+    """Follow a job that is over until a look brings nothing new, for half a minute at most.
+
+    While it has said nothing at all its words are still awaited.
+    """
+    for _ in range(_LOOKS):
+        sleep(_LATE_S)
+        if not follow(logs, tail) and tail.last:
+            return
 
 
 def _streams(logs: "CloudWatchLogsClient", tail: Tail) -> list[str]:

@@ -1,4 +1,5 @@
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ def cloudwatch(sandbox) -> Any:
 
 
 def put(cloudwatch: Any, group: str, stream: str, *lines: str) -> None:
+    if not lines:
+        return
     now = int(time.time() * 1000)
     events = [{"timestamp": now, "message": line} for line in lines]
     cloudwatch.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
@@ -67,6 +70,28 @@ def test_lines_go_on_to_the_log_of_this_process(cloudwatch, caplog):
         logs.follow(cloudwatch, logs.Tail("/shown", "job/"))
 
     assert caplog.messages == ["epoch 1/1 step 3/7 at 100 %s"]
+
+
+def test_words_that_come_after_the_end_of_a_job_are_awaited(cloudwatch, monkeypatch):
+    made(cloudwatch, "/late", "job/algo-1")
+    tail = logs.Tail("/late", "job/")
+    late = iter([(), ("Traceback",), ("no such label", "bye"), (), ("nobody waits for this",)])
+    arrives = partial(put, cloudwatch, "/late", "job/algo-1")
+    monkeypatch.setattr(logs, "sleep", lambda _: arrives(*next(late)))
+
+    logs.follow_to_end(cloudwatch, tail)
+
+    assert tail.last == ["Traceback", "no such label", "bye"]
+    assert list(late) == [("nobody waits for this",)]
+
+
+def test_a_job_that_says_nothing_is_not_listened_to_for_ever(cloudwatch, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(logs, "sleep", pauses.append)
+
+    logs.follow_to_end(cloudwatch, logs.Tail("/silent", "job/"))
+
+    assert 10 < sum(pauses) <= 30
 
 
 def test_a_throttled_look_loses_no_line(cloudwatch, sandbox):
