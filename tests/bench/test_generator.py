@@ -122,9 +122,9 @@ def test_once_ends_when_every_text_was_sent(echo):
 
 
 def test_window_of_a_slow_server_ends_later(echo):
-    server = echo(stall=(1, 0.9))
+    server = echo(stall=(1, 1.5))
 
-    found = load(server, seconds=0.3, connections=1)
+    found = load(server, seconds=1, connections=1)
 
-    assert found["seconds"] > 0.5
+    assert found["seconds"] > 1.5
     assert found["statuses"]["200"] > 3

@@ -87,7 +87,7 @@ def test_where_nobody_can_tell_it_is_said_and_blocks_nothing(place, change, new,
 
 
 def test_a_log_of_some_requests_or_of_minutes_ago_is_told_with_its_doubts(place):
-    log(place, ["World", "Sports"] * 30, ["World", "Sports"] * 200, timedelta(minutes=7))
+    log(place, ["World", "Sports"] * 30, ["World", "Sports"] * 200, timedelta(minutes=6.6))
 
     _, finding = judged(replace(place, capture_percent=20))
 

@@ -71,7 +71,7 @@ def test_what_comes_later_is_added_and_no_file_is_read_twice(s3, sandbox):
     sandbox.clear_calls()
 
     assert labels(log) == labels(log) == [(False, "World"), (True, "Sports")]
-    assert sum(call["action"] == "GetObject" for call in sandbox.calls()) == 1
+    assert sum(call["action"] == "GetObject" for call in sandbox.calls(under=BUCKET)) == 1
 
 
 def test_so_many_rows_are_enough(s3, monkeypatch):

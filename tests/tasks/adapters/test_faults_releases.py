@@ -212,10 +212,12 @@ def update_endpoint(case):
     updates.create(sagemaker, where, config(case, (ONE, 1))(), "op")
     both = config(case, (ONE, 1), (TWO, 0))()
     updates.settled(sagemaker, where)
-    return (
-        lambda: updates.update(sagemaker, where, both, "v2"),
-        lambda: int(updates.seen(sagemaker, where)["EndpointStatus"] == "Updating"),
-    )
+
+    def begun():
+        found = updates.seen(sagemaker, where)
+        return found["EndpointStatus"] == "Updating" or found["EndpointConfigName"] == both
+
+    return lambda: updates.update(sagemaker, where, both, "v2"), begun
 
 
 @ROWS("sagemaker", "UpdateEndpointWeightsAndCapacities")
