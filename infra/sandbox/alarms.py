@@ -8,6 +8,7 @@ import datetime
 import json
 import operator
 import re
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -52,9 +53,17 @@ def _watch(world: World) -> None:
     while not world.stopping.wait(_LOOK_S):
         backend = cloudwatch_backends[ACCOUNT][REGION]
         forget(backend)
-        changed = [evaluate(backend, alarm) for alarm in list(backend.alarms.values())]
+        changed = [_look(backend, alarm) for alarm in list(backend.alarms.values())]
         if any(changed) and not world.stopping.is_set():
             world.changed()
+
+
+def _look(backend: Any, alarm: Any) -> bool:
+    try:
+        return evaluate(backend, alarm)
+    except Exception as problem:  # one that cannot be told must not silence the others
+        print(f"sandbox: alarm {alarm.name}: {problem!r}", file=sys.stderr, flush=True)
+        return False
 
 
 def evaluate(backend: Any, alarm: Any) -> bool:

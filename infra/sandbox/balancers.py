@@ -6,6 +6,7 @@ every request, so a changed weight counts at once. HTTP only.
 
 import asyncio
 import socket
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from infra.sandbox import instances, proxy
 from infra.sandbox.world import ACCOUNT, REGION, World
 
 _LOOK_S = 0.2
+_Listener = tuple[str, int, str, str]  # host, port, load balancer, listener
 _health: "dict[tuple[str, str], Health]" = {}
 
 
@@ -106,13 +108,14 @@ class Watcher:
     """The listeners and the probes, in one event loop."""
 
     world: World
-    servers: dict[tuple[str, int], tuple[uvicorn.Server, "asyncio.Task[None]"]] = field(
+    servers: "dict[_Listener, tuple[uvicorn.Server, asyncio.Task[None]]]" = field(
         default_factory=dict
     )
     probes: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def watch(self) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
+        # A server ends an idle connection after 5 s: one that is older may close under a request.
+        limits = httpx.Limits(max_keepalive_connections=200, keepalive_expiry=2)
         async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as client:
             meter = proxy.Meter()
             flushing = asyncio.create_task(meter.flush_for_ever(self.healthy_counts))
@@ -122,37 +125,39 @@ class Watcher:
                     self.probe(client)
                 except (OSError, RuntimeError, KeyError, ValueError) as problem:
                     # A stack that is being deleted this moment; the next look sees it whole.
-                    print(f"sandbox: balancers: {problem!r}", flush=True)
+                    print(f"sandbox: balancers: {problem!r}", file=sys.stderr, flush=True)
                 await asyncio.sleep(_LOOK_S)
             flushing.cancel()
 
     async def listen(self, client: httpx.AsyncClient, meter: "proxy.Meter") -> None:
-        wanted = {}
+        wanted: set[_Listener] = set()
         for balancer in list(backend().load_balancers.values()):
             for listener in list(balancer.listeners.values()):
-                wanted[balancer.dns_name, int(listener.port)] = (balancer.arn, listener.arn)
-        for gone in self.servers.keys() - wanted.keys():
+                wanted.add((balancer.dns_name, int(listener.port), balancer.arn, listener.arn))
+        for gone in self.servers.keys() - wanted:
             server, task = self.servers.pop(gone)
             server.should_exit = True
             server.force_exit = True
             await task
-        for place in wanted.keys() - self.servers.keys():
+        for one in wanted - self.servers.keys():
+            place = one[:2]
             # With the protocol named asyncio sets TCP_NODELAY; else each answer waits 40 ms.
             listening = socket.socket(proto=socket.IPPROTO_TCP)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listening.bind(place)
             except OSError as problem:
-                print(f"sandbox: listener {place[0]}:{place[1]}: {problem}", flush=True)
+                told = f"sandbox: listener {place[0]}:{place[1]}: {problem}"
+                print(told, file=sys.stderr, flush=True)
                 listening.close()
                 continue
-            app = proxy.Forwarder(*wanted[place], client, meter, self.healthy, self.world.faults)
+            app = proxy.Forwarder(*one[2:], client, meter, self.healthy, self.world.faults)
             server = uvicorn.Server(
                 uvicorn.Config(app, log_level="error", lifespan="off", server_header=False,
                                date_header=False, access_log=False, timeout_keep_alive=60,
                                proxy_headers=False)  # the caller is who connected, not who it says
             )  # fmt: skip
-            self.servers[place] = (server, asyncio.create_task(server._serve([listening])))
+            self.servers[one] = (server, asyncio.create_task(server._serve([listening])))
 
     def healthy(self, arn: str) -> list[tuple[str, int]]:
         """Where the group's healthy targets listen; all of them when none is healthy, as on AWS."""
@@ -180,7 +185,8 @@ class Watcher:
             for arn in arns:
                 group = backend().target_groups.get(arn)
                 states = [
-                    _health.get((arn, n), Health()).state for n in (group.targets if group else ())
+                    _health.get((arn, n), Health()).state
+                    for n in (list(group.targets) if group else ())
                 ]
                 good = states.count("healthy")
                 counts.append((balancer.arn, arn, good, len(states) - good))

@@ -20,6 +20,7 @@ from infra.sandbox.world import ACCOUNT, REGION, World
 SHIMS = Path(__file__).with_name("shims")
 _LIMIT = {"stdout": 24_000, "stderr": 8_000}
 _UNFINISHED = ("Pending", "InProgress")
+_telling = threading.Lock()
 _BUILT_IN = {
     "AWS-RunShellScript": {
         "schemaVersion": "2.2",
@@ -192,6 +193,11 @@ def _run(
 
 
 def _tell(command: Command, invocation: dict[str, Any], status: str, code: int) -> None:
+    with _telling:  # the one who tells last has seen what the others told
+        _set(command, invocation, status, code)
+
+
+def _set(command: Command, invocation: dict[str, Any], status: str, code: int) -> None:
     now = datetime.datetime.now(datetime.UTC)
     invocation.update(Status=status, StatusDetails=status, ResponseCode=code)
     if status == "InProgress":

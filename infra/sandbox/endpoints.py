@@ -95,14 +95,15 @@ class EndpointActions:
                 f'The variant name(s) "{unknown}" is/are not present within endpoint configuration'
                 f' "{endpoint.endpoint_config_name}".'
             )
-        for name, wanted in asked.items():
-            variant = variants[name]
-            if (weight := wanted.get("DesiredWeight")) is not None:
-                variant["CurrentWeight"] = variant["DesiredWeight"] = float(weight)
-            if (count := wanted.get("DesiredInstanceCount")) is not None:
-                if "CurrentServerlessConfig" in variant:
-                    raise Invalid(f'The variant "{name}" is serverless and has no instances.')
-                variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(count)
+        with self.fleets.asked:  # nobody chooses while the weights are half of the one split
+            for name, wanted in asked.items():
+                variant = variants[name]
+                if (weight := wanted.get("DesiredWeight")) is not None:
+                    variant["CurrentWeight"] = variant["DesiredWeight"] = float(weight)
+                if (count := wanted.get("DesiredInstanceCount")) is not None:
+                    if "CurrentServerlessConfig" in variant:
+                        raise Invalid(f'The variant "{name}" is serverless and has no instances.')
+                    variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(count)
         return ActionResult({"EndpointArn": endpoint.arn})
 
     def delete_endpoint(self) -> Any:

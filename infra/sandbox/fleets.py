@@ -1,7 +1,9 @@
 """Which processes serve an endpoint, and how an endpoint goes from one configuration to another."""
 
+import sys
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from infra.sandbox.extension import sagemaker
 from infra.sandbox.serverless import at_once
 from infra.sandbox.variants import NotHealthy, Server, describe
 from infra.sandbox.world import ACCOUNT, REGION, World
+
+_DRAIN_S = 60
 
 
 @dataclass(eq=False)
@@ -40,6 +44,8 @@ class Fleets:
     def __init__(self, world: World) -> None:
         self.world = world
         self.routes: dict[str, list[tuple[float, Fleet]]] = {}
+        self.asked = threading.Condition()  # held to choose a server, and to change how
+        self.answering: Counter[Server] = Counter()  # requests on their way to each
         self._number = 0
 
     def watch(self) -> None:
@@ -47,7 +53,10 @@ class Fleets:
         while not self.world.stopping.wait(1):
             for routes in list(self.routes.values()):
                 for server in [s for _, fleet in routes for s in fleet.servers.values()]:
-                    server.revive()
+                    try:
+                        server.revive()
+                    except (NotHealthy, OSError, RuntimeError) as problem:
+                        print(f"sandbox: {server.endpoint}: {problem}", file=sys.stderr, flush=True)
 
     def build(self, endpoint: Any, config_name: str, old: Fleet | None = None) -> Fleet:
         """Servers for the configuration, not started; unchanged ones are taken from the old."""
@@ -108,7 +117,8 @@ class Fleets:
             self.bring_up(fleet, old)
             self._shift(name, old, fleet, deployment)
         except Exception as problem:  # AWS tells nobody why it rolled back
-            print(f"sandbox: update of {name} to {config} rolled back: {problem}", flush=True)
+            told = f"sandbox: update of {name} to {config} rolled back: {problem}"
+            print(told, file=sys.stderr, flush=True)
             self.routes[name] = [(1.0, old)]
             self.retire(_only_in(fleet, old))
             self._settle(endpoint, "InService")
@@ -166,6 +176,9 @@ class Fleets:
         self._serve(endpoint, fleet)
 
     def retire(self, servers: list[Server]) -> None:
+        """End servers that no route leads to, once the requests on their way are answered."""
+        with self.asked:
+            self.asked.wait_for(lambda: not any(self.answering[one] for one in servers), _DRAIN_S)
         threads = [threading.Thread(target=server.retire) for server in servers]
         for thread in threads:
             thread.start()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class Containers:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.processes: dict[Path, Process] = {}
+        self.processes: dict[Path, tuple[Process, dict[str, Any]]] = {}
 
     def watch(self) -> None:
         for pid in self.world.folder("instances").glob("*/containers/*.pid"):
@@ -108,18 +109,19 @@ class Containers:
                 self.look()
             except (OSError, ValueError, RuntimeError) as problem:
                 if not self.world.stopping.is_set():
-                    print(f"sandbox: instances: {problem}", flush=True)
+                    print(f"sandbox: instances: {problem}", file=sys.stderr, flush=True)
 
     def look(self) -> None:
         wanted = self.wanted()
-        for path, process in list(self.processes.items()):
-            if path not in wanted or not process.running:
+        for path, (process, record) in list(self.processes.items()):
+            # Another container may have got the name since the last look.
+            if wanted.get(path) != record or not process.running:
                 self.world.stop(process)
                 path.with_suffix(".pid").unlink(missing_ok=True)
                 del self.processes[path]
         for path, record in wanted.items():
             if path not in self.processes:
-                self.processes[path] = self.start(path, record)
+                self.processes[path] = self.start(path, record), record
 
     def wanted(self) -> dict[Path, dict[str, Any]]:
         """The records of all containers that shall run now."""

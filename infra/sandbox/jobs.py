@@ -1,6 +1,5 @@
 """SageMaker training jobs that really run; processing jobs are in processing.py."""
 
-import threading
 import time
 from typing import Any
 
@@ -9,11 +8,10 @@ from moto.core.responses import EmptyResult
 from infra.sandbox import objects, processing
 from infra.sandbox.containers import Container
 from infra.sandbox.extension import Invalid, ResourceInUse, extend_sagemaker, sagemaker
-from infra.sandbox.runs import Failure, Run, now
+from infra.sandbox.runs import Failure, Run, now, statuses
 from infra.sandbox.world import Process, UnknownImage, World, free_port
 
 _SYNC_S = 1.0
-_names = threading.Lock()
 _MESSAGES = {
     "Starting": "Preparing the instances for training",
     "Downloading": "Downloading input data",
@@ -59,27 +57,29 @@ class Training(Run):
 
     def enter(self, status: str) -> None:
         """The next secondary status, with its transition."""
+        self.note(status, _MESSAGES[status])
+        if status == "Training" and self.job.training_start_time is None:
+            self.job.training_start_time = now()
+        self.world.changed()
+
+    def note(self, status: str, message: str) -> None:
         transitions, moment = self.job.secondary_status_transitions, now()
         if transitions:
             transitions[-1]["EndTime"] = moment
-        message = _MESSAGES[status]
         transitions.append({"Status": status, "StartTime": moment, "StatusMessage": message})
         self.job.secondary_status = status
         self.job.last_modified_time = moment
-        if status == "Training" and self.job.training_start_time is None:
-            self.job.training_start_time = moment
-        self.world.changed()
 
     def end(self, status: str, reason: str | None = None, secondary: str | None = None) -> None:
         job = self.job
         job.training_end_time = now()
         job.failure_reason = reason[:1024] if reason else None
         job.training_time_in_seconds = job.billable_time_in_seconds = max(1, round(self.seconds))
-        job.training_job_status = status
-        self.enter(secondary or status)
+        last = secondary or status
+        self.note(last, job.failure_reason or _MESSAGES[last])
         job.secondary_status_transitions[-1]["EndTime"] = job.training_end_time
-        if reason:
-            job.secondary_status_transitions[-1]["StatusMessage"] = reason[:1024]
+        with statuses:  # at last: who sees it reads the rest
+            job.training_job_status = status
         self.world.changed()
 
     def lay_out(self, container: Container) -> None:
@@ -223,7 +223,7 @@ class TrainingActions:
     def create_training_job(self) -> Any:
         name = self._get_param("TrainingJobName")
         specification = dict(self._get_param("AlgorithmSpecification"))
-        with _names:
+        with statuses:
             if held := sagemaker().training_jobs.get(name):
                 raise ResourceInUse(
                     "Training job names must be unique within an AWS account and region, and a"
@@ -231,16 +231,15 @@ class TrainingActions:
                 )
             created = super().create_training_job()  # type: ignore[misc]
             job: Any = sagemaker().training_jobs[name]
-        job.algorithm_specification = specification
-        job.training_job_status, job.secondary_status = "InProgress", "Starting"
-        job.training_start_time = job.training_end_time = None
-        job.model_artifacts = job.failure_reason = None
-        job.final_metric_data_list, job.secondary_status_transitions = [], []
-        job.environment = self._get_param("Environment")
-        job.retry_strategy = self._get_param("RetryStrategy")
-        run = Training(self.world, job)
+            job.algorithm_specification = specification
+            job.training_job_status, job.secondary_status = "InProgress", "Starting"
+            job.training_start_time = job.training_end_time = None
+            job.model_artifacts = job.failure_reason = None
+            job.final_metric_data_list, job.secondary_status_transitions = [], []
+            job.environment = self._get_param("Environment")
+            job.retry_strategy = self._get_param("RetryStrategy")
+            run = self.runs[name] = Training(self.world, job)
         run.enter("Starting")
-        self.runs[name] = run
         run.start()
         return created
 
@@ -248,12 +247,13 @@ class TrainingActions:
         name = self._get_param("TrainingJobName")
         sagemaker().describe_training_job(name)
         job: Any = sagemaker().training_jobs[name]
-        if job.training_job_status not in ("InProgress", "Stopping"):
-            raise Invalid(
-                "The request was rejected because the training job is in status"
-                f" {job.training_job_status}."
-            )
-        job.training_job_status = "Stopping"
+        with statuses:
+            if job.training_job_status not in ("InProgress", "Stopping"):
+                raise Invalid(
+                    "The request was rejected because the training job is in status"
+                    f" {job.training_job_status}."
+                )
+            job.training_job_status = "Stopping"
         self.runs[name].asked_to_stop.set()
         return EmptyResult()
 

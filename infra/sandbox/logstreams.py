@@ -19,7 +19,7 @@ class Filtered(LogsResponse):  # moto ignores the prefix and answers with every 
     def filter_log_events(self) -> str:
         group = self.logs_backend.groups.get(self._get_param("logGroupName"))
         if group and (prefix := self._get_param("logStreamNamePrefix")):
-            names = [name for name in group.streams if name.startswith(prefix)]
+            names = [name for name in list(group.streams) if name.startswith(prefix)]
             asked = json.loads(self.body)  # type: ignore[has-type]
             self.body = json.dumps({**asked, "logStreamNames": names or [prefix]})
         return str(super().filter_log_events())
@@ -51,7 +51,9 @@ def _copy(process: Process, group: str, stream: str) -> None:
     logs: LogsBackend = logs_backends[ACCOUNT][REGION]
     with _lock:
         logs.ensure_log_group(group)
-        if stream not in logs.groups[group].streams:
+        held = logs.groups[group]
+        if stream not in held.streams:
+            held.streams = dict(held.streams)  # moto may be listing the old one
             logs.create_log_stream(group, stream)
     rest = b""
     with process.log.open("rb") as file:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from infra.sandbox.storage import Store, backend
+from infra.sandbox.storage import Store, alone, backend
 from infra.sandbox.world import World
 
 
@@ -22,8 +22,9 @@ def split_uri(uri: str) -> tuple[str, str]:
 def keys_under(uri: str) -> list[str]:
     """The keys that begin with the URI's prefix, in order; folder markers left out."""
     bucket, prefix = split_uri(uri)
-    held = backend().buckets.get(bucket)
-    live = [] if held is None else [k for k, v in list(held.keys.items()) if _is_object(v)]
+    with alone:
+        held = backend().buckets.get(bucket)
+        live = [] if held is None else [k for k, v in held.keys.items() if _is_object(v)]
     found = sorted(key for key in live if key.startswith(prefix) and not key.endswith("/"))
     if not found:
         raise NoObjects(f'No S3 objects found under S3 URL "{uri}" given in input data source.')
@@ -31,7 +32,8 @@ def keys_under(uri: str) -> list[str]:
 
 
 def read(bucket: str, key: str) -> bytes:
-    content: bytes = backend().buckets[bucket].keys[key].value
+    with alone:
+        content: bytes = backend().buckets[bucket].keys[key].value
     return content
 
 
@@ -55,8 +57,9 @@ def upload(world: World, content: bytes, uri: str) -> None:
     bucket, key = split_uri(uri)
     if bucket not in backend().buckets:
         raise NoObjects(f"The bucket {bucket} of {uri} does not exist.")
-    backend().put_object(bucket, key, content)
-    Store(world.state / "s3").flush()
+    with alone:
+        backend().put_object(bucket, key, content)
+        Store(world.state / "s3").flush()
 
 
 def upload_folder(

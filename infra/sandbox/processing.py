@@ -1,6 +1,5 @@
 """SageMaker processing jobs that really run."""
 
-import threading
 import time
 from typing import Any
 
@@ -9,11 +8,10 @@ from moto.core.responses import EmptyResult
 from infra.sandbox import objects
 from infra.sandbox.containers import Container
 from infra.sandbox.extension import Invalid, ResourceInUse, extend_sagemaker, sagemaker
-from infra.sandbox.runs import Failure, Run, now
+from infra.sandbox.runs import Failure, Run, now, statuses
 from infra.sandbox.world import UnknownImage, World
 
 LOST = "InternalServerError: the sandbox ended while the job ran; start another job"
-_names = threading.Lock()
 
 
 class Processing(Run):
@@ -74,7 +72,8 @@ class Processing(Run):
         job.processing_end_time = job.last_modified_time = now()
         job.failure_reason = reason[:1024] if reason else None
         job.exit_message = self.container.failure() or job.failure_reason
-        job.processing_job_status = status
+        with statuses:
+            job.processing_job_status = status
         self.world.changed()
 
 
@@ -87,7 +86,7 @@ class ProcessingActions:
 
     def create_processing_job(self) -> Any:
         name = self._get_param("ProcessingJobName")
-        with _names:
+        with statuses:
             if held := sagemaker().processing_jobs.get(name):
                 raise ResourceInUse(
                     "Job name must be unique within an AWS account and region, and a job with"
@@ -95,12 +94,11 @@ class ProcessingActions:
                 )
             created = super().create_processing_job()  # type: ignore[misc]
             job: Any = sagemaker().processing_jobs[name]
-        job.processing_job_status = "InProgress"
-        job.processing_end_time = None
-        job.environment = self._get_param("Environment")
-        job.processing_resources = self._get_param("ProcessingResources")
-        run = Processing(self.world, job)
-        self.runs[name] = run
+            job.processing_job_status = "InProgress"
+            job.processing_end_time = None
+            job.environment = self._get_param("Environment")
+            job.processing_resources = self._get_param("ProcessingResources")
+            run = self.runs[name] = Processing(self.world, job)
         run.start()
         return created
 
@@ -108,12 +106,13 @@ class ProcessingActions:
         name = self._get_param("ProcessingJobName")
         sagemaker().describe_processing_job(name)
         job: Any = sagemaker().processing_jobs[name]
-        if job.processing_job_status not in ("InProgress", "Stopping"):
-            raise Invalid(
-                "The request was rejected because the processing job is in status"
-                f" {job.processing_job_status}."
-            )
-        job.processing_job_status = "Stopping"
+        with statuses:
+            if job.processing_job_status not in ("InProgress", "Stopping"):
+                raise Invalid(
+                    "The request was rejected because the processing job is in status"
+                    f" {job.processing_job_status}."
+                )
+            job.processing_job_status = "Stopping"
         self.runs[name].asked_to_stop.set()
         return EmptyResult()
 

@@ -4,6 +4,7 @@ import asyncio
 import fnmatch
 import math
 import random
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -75,7 +76,10 @@ class Meter:
     async def flush_for_ever(self, hosts: Callable[[], list[tuple[str, str, int, int]]]) -> None:
         while True:
             await asyncio.sleep(_FLUSH_S)
-            self.flush(hosts())
+            try:
+                self.flush(hosts())
+            except Exception as problem:  # a stack that changes this moment; else no more metrics
+                print(f"sandbox: metrics: {problem!r}", file=sys.stderr, flush=True)
 
     def flush(self, hosts: list[tuple[str, str, int, int]]) -> None:
         counts, times = self.counts, self.times

@@ -14,6 +14,7 @@ from infra.sandbox.world import Process, World
 
 GRACE_S = 5.0
 _LOOK_S = 0.1
+statuses = threading.Lock()  # held to make a job, and to ask for its status and set it
 
 
 class Failure(Exception):
@@ -67,7 +68,7 @@ class Run(threading.Thread):
             for process in processes:
                 self.world.stop(process, GRACE_S)
             for copy in copies:
-                copy.join(10)
+                copy.join(60)
 
     def _watch(
         self,

@@ -29,22 +29,27 @@ class Runtime:
 
     def __init__(self, fleets: Fleets) -> None:
         self.fleets = fleets
-        self.client = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
+        # A server ends an idle connection after 5 s: one that is older may close under a request.
+        limits = httpx.Limits(keepalive_expiry=2)
+        self.client = httpx.Client(timeout=_TIMEOUT_S, limits=limits, trust_env=False)
 
     def invoke(self, request: Any, full_url: str, headers: Any) -> Answer:
         name = request.path.split("/")[2]
+        asked, answering = self.fleets.asked, self.fleets.answering
         try:
-            server = self.choose(name, request.headers.get("X-Amzn-SageMaker-Target-Variant"))
+            with asked:
+                server = self.choose(name, request.headers.get("X-Amzn-SageMaker-Target-Variant"))
+                if server.at_once and answering[server] >= server.at_once:
+                    return _error(400, "ThrottlingException", {"message": None})
+                answering[server] += 1
         except Refused as refusal:
             return _error(400, "ValidationError", {"Message": str(refusal)})
-        if not server.at_once:
-            return self.pass_on(request, name, server)
-        if not server.slots.acquire(blocking=False):
-            return _error(400, "ThrottlingException", {"message": None})
         try:
             return self.pass_on(request, name, server)
         finally:
-            server.slots.release()
+            with asked:
+                answering[server] -= 1
+                asked.notify_all()
 
     def pass_on(self, request: Any, name: str, server: Server) -> Answer:
         """The server's answer, counted."""

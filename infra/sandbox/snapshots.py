@@ -7,6 +7,7 @@ them may be lost by a SIGKILL.
 
 import io
 import pickle
+import re
 import sys
 import threading
 import time
@@ -27,6 +28,7 @@ from infra.sandbox.world import ACCOUNT, World, write_atomically
 
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _TRIES = 20
+_CHANGED = re.compile("changed size|keys changed|mutated")  # during iteration
 Memory = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -105,11 +107,13 @@ class Snapshots:
         self._asked = 0
         self._done = 0
         self._lock = threading.Lock()
+        self._counting = threading.Lock()
 
     def save(self) -> None:
         """Everything that was true when this was called is on disk when it returns."""
-        self._asked += 1
-        mine = self._asked
+        with self._counting:
+            self._asked += 1
+            mine = self._asked
         with self._lock:
             if self._done >= mine:
                 return
@@ -160,7 +164,7 @@ def _dump(memory: Memory) -> bytes:
             _Writer(out, protocol=5).dump(memory)
             return out.getvalue()
         except RuntimeError as problem:
-            if "changed size" not in str(problem) or not left:
+            if not _CHANGED.search(str(problem)) or not left:
                 raise
             time.sleep(0.01)
         except (TypeError, pickle.PicklingError, AttributeError) as problem:

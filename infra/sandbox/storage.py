@@ -18,11 +18,12 @@ from moto.s3 import models
 from moto.s3.models import FakeBucket, FakeKey, S3Backend, s3_backends
 from moto.s3.utils import _VersionedKeyStore
 
-from infra.sandbox.calls import Environ, Start, Wsgi
+from infra.sandbox.calls import Environ, Start, Wsgi, buffered
 from infra.sandbox.world import ACCOUNT, World, write_atomically
 
 _touched = threading.local()
-_bucket_lock = threading.Lock()
+# Moto reads a version that another thread replaces meanwhile from a file that is gone.
+alone = threading.RLock()
 
 
 def backend() -> S3Backend:
@@ -87,12 +88,13 @@ class Store:
     def flush(self) -> None:
         """Write what this thread touched."""
         keys: set[tuple[str, str]] = _touched.__dict__.pop("keys", set())
-        for bucket, key in keys:
-            self._write(bucket, key)
+        with alone:
+            for bucket, key in keys:
+                self._write(bucket, key)
 
     def write_buckets(self) -> None:
         """Write all buckets without their objects, and the tags; forget deleted buckets."""
-        with _bucket_lock:
+        with alone:
             bare = [_without_objects(bucket) for bucket in list(backend().buckets.values())]
             content = pickle.dumps((bare, backend().tagger))
             write_atomically(self.root / "buckets", content)
@@ -149,20 +151,21 @@ class Store:
 
 
 class Durable:
-    """WSGI: flush what an S3 request wrote; one conditional write at a time."""
+    """WSGI: one S3 request at a time; flush what it wrote."""
 
     def __init__(self, aws: Wsgi, store: Store) -> None:
         self.aws = aws
         self.store = store
-        self._conditional = threading.Lock()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        if environ["sandbox.call"].service != "s3" or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+        if environ["sandbox.call"].service != "s3":
             return self.aws(environ, start)
-        if "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ:
-            with self._conditional:
-                return self._write(environ, start)
-        return self._write(environ, start)
+        if "CONTENT_LENGTH" in environ:
+            buffered(environ)  # a slow sender keeps nobody waiting
+        with alone:
+            if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+                return self.aws(environ, start)
+            return self._write(environ, start)
 
     def _write(self, environ: Environ, start: Start) -> Iterable[bytes]:
         answer = self.aws(environ, start)

@@ -35,11 +35,8 @@ class Server:
     ready_s: float = _READY_S
     at_once: int = 0  # requests that a serverless variant takes; 0: as many as come
     process: Process | None = None
-    retired: threading.Event = field(default_factory=threading.Event)
-    slots: threading.Semaphore = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.slots = threading.Semaphore(self.at_once)
+    retired: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare(self) -> None:
         """Unpack the model's archive."""
@@ -65,7 +62,7 @@ class Server:
             command, env = self.world.image_command(self.container.get("Image", ""))
         except UnknownImage as unknown:
             raise NotHealthy(str(unknown)) from unknown
-        self.port = self.port or free_port()
+        self.port = free_port()  # the last one may be another's by now
         merged = env | {str(k): str(v) for k, v in self.container.get("Environment", {}).items()}
         merged |= {"SAGEMAKER_BIND_TO_PORT": str(self.port), "API_HOST": "127.0.0.1"}
         merged |= {"AWS_REGION": "us-east-1", "CAPTURE_DIR": str(self.folder / "capture")}
@@ -96,15 +93,17 @@ class Server:
 
     def retire(self) -> None:
         """Stop serving and forget the folder."""
-        self.retired.set()
+        with self._lock:
+            self.retired = True
         if self.process:
             self.world.stop(self.process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def revive(self) -> None:
         """A container that died is started again, as SageMaker does."""
-        if self.process and not self.process.running and not self.retired.is_set():
-            self.start()
+        with self._lock:
+            if self.process and not self.process.running and not self.retired:
+                self.start()
 
     def _pings(self) -> bool:
         try:

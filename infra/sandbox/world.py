@@ -120,6 +120,13 @@ class World:
 
     def stop(self, process: Process, grace_s: float = 5) -> None:
         """End the whole tree: SIGTERM to the group, after the grace SIGKILL to all that is left."""
+        # The number of a process that has ended may be a stranger's by now.
+        if process.running or any(self._is_ours(one) for one in _group(process.pid)):
+            self._end_tree(process, grace_s)
+        with self._lock:
+            self._processes = [p for p in self._processes if p is not process]
+
+    def _end_tree(self, process: Process, grace_s: float) -> None:
         try:
             leader = psutil.Process(process.pid)
             tree = [leader, *leader.children(recursive=True)]
@@ -134,8 +141,13 @@ class World:
         _signal_group(process.pid, signal.SIGKILL)
         process.popen.wait()
         psutil.wait_procs(alive, timeout=5)
-        with self._lock:
-            self._processes = [p for p in self._processes if p is not process]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        except OSError:
+            return False
+        return f"{MARK}={self.state}".encode() in environment.split(b"\0")
 
     def stop_all(self, grace_s: float = 5) -> None:
         """End every child at the same time."""
@@ -150,15 +162,11 @@ class World:
 
     def end_leftovers(self) -> int:
         """End what an earlier, killed sandbox of the same state folder left running."""
-        mark = f"{MARK}={self.state}".encode()
-        left = []
-        for process in psutil.process_iter():
-            try:
-                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-            except OSError:
-                continue
-            if mark in environment.split(b"\0") and process.pid != os.getpid():
-                left.append(process)
+        left = [
+            process
+            for process in psutil.process_iter()
+            if self._is_ours(process) and process.pid != os.getpid()
+        ]
         for process in left:
             with _gone_is_fine():
                 process.kill()
@@ -233,10 +241,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that for a minute nobody is given who asks for any, only who asks for it by number.
+
+    What a connection leaves behind (TIME_WAIT) keeps it; a server takes it with SO_REUSEADDR.
+    """
+    with socket.create_server((host, 0)) as server:
+        port = int(server.getsockname()[1])
+        with socket.create_connection((host, port)) as caller:
+            server.accept()[0].close()  # who closes first is the one that is left behind
+            caller.recv(1)
+        return port
 
 
 class _gone_is_fine:  # noqa: N801

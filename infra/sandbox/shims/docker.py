@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.sandbox.world import MARK, UnknownImage, World, write_atomically
 
-_STOP_S = 20
+_STOP_S = 60
 
 
 def main() -> int:

@@ -62,13 +62,13 @@ class Balancer:
         self.arn, self.address = made["LoadBalancerArn"], made["DNSName"]
         self.full_name = self.arn.split("loadbalancer/")[1]
         self.heard = Counter()  # the first word of every answer since the beginning
-        self.client = httpx.Client(trust_env=False)
+        self.client = httpx.Client(trust_env=False, timeout=60)
 
     def group(self, name, *targets):
         (made,) = self.elb.create_target_group(
             Name=name, Protocol="HTTP", Port=8000, VpcId=self.subnets[0]["VpcId"],
             TargetType="ip", HealthCheckPath="/", HealthCheckIntervalSeconds=5,
-            HealthCheckTimeoutSeconds=2, HealthyThresholdCount=2, UnhealthyThresholdCount=2,
+            HealthCheckTimeoutSeconds=4, HealthyThresholdCount=2, UnhealthyThresholdCount=2,
         )["TargetGroups"]  # fmt: skip
         arn = made["TargetGroupArn"]
         if targets:
@@ -237,6 +237,21 @@ def test_one_version_fails_while_the_other_answers(balancer, sandbox, weigh):
     told = {(one.headers["X-Model-Version"], one.status_code) for one in answers}
     assert told == {("blue", 200), ("green", 500)}
     assert {balancer.ask(8000).status_code for _ in range(20)} == {200}
+
+
+def test_a_listener_that_takes_the_place_of_another_forwards(balancer):
+    def answer():
+        try:
+            return balancer.ask(8003).text.split()[0]
+        except httpx.TransportError:
+            return None
+
+    first = balancer.listener(8003, blue=(balancer.blue, 1))
+    until(lambda: answer() == "blue")
+    balancer.elb.delete_listener(ListenerArn=first)
+    balancer.listener(8003, green=(balancer.green, 1))
+
+    until(lambda: answer() == "green")
 
 
 def test_a_target_that_failed_has_to_pass_more_than_once():

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import httpx
@@ -127,5 +128,15 @@ def test_deleting_the_stack_ends_what_it_ran(cli, deployed, outputs):
 
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(60)
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{outputs['EndpointUrl']}/", trust_env=False)
+    end = time.monotonic() + 60
+    while listens(outputs["EndpointUrl"]):
+        assert time.monotonic() < end, "the load balancer is still there"
+        time.sleep(0.2)
+
+
+def listens(url):
+    try:
+        httpx.get(f"{url}/", trust_env=False, timeout=60)
+    except httpx.TransportError as problem:  # any other: it is just closing
+        return not isinstance(problem, httpx.ConnectError)
+    return True

@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -98,18 +99,20 @@ def test_traffic_goes_by_weight_or_to_the_named_variant(live):
     assert [(v["CurrentWeight"], v["CurrentInstanceCount"]) for v in told] == [(0, 1), (1, 3)]
 
 
-def test_the_old_version_answers_until_the_new_one_does(live):
+def test_the_old_version_answers_until_the_new_one_does(live, sandbox):
     live.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="large")
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         live.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName="one")
 
-    answers = []
+    answers = [live.ask("live")[0]]
+    (sandbox.state / "images" / "large-may-serve").touch()
     while live.sagemaker.describe_endpoint(EndpointName="live")["EndpointStatus"] == "Updating":
         answers.append(live.ask("live")[0])
         time.sleep(0.05)
     answers.append(live.ask("live")[0])
 
     assert live.settled("live")["EndpointConfigName"] == "large"
+    assert answers[0] == '{"model": "one", "echo": "hi"}'
     assert answers[-1] == '{"model": "large", "echo": "hi"}'
     assert set(answers) <= {f'{{"model": "{name}", "echo": "hi"}}' for name in ("one", "large")}
 
@@ -185,3 +188,20 @@ def test_a_variant_can_be_slow(live, faults):
     live.ask("live")
 
     assert time.monotonic() - started >= 0.4
+
+
+def test_a_request_on_its_way_is_answered_by_the_version_that_is_replaced(live, faults, sandbox):
+    """Asked before the update, it reaches its server long after the new version serves."""
+    faults(kind="slow-variant", milliseconds=4000)
+    live.update("live", "two")
+    sandbox.clear_calls()
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(live.ask, "live")
+        while "InvokeEndpoint" not in [call["action"] for call in sandbox.calls()]:
+            time.sleep(0.05)
+        time.sleep(0.5)  # recorded, and a moment later on its way to the old version
+        live.update("live", "one")
+
+    assert asked.result() == ('{"model": "two", "echo": "hi"}', "all")
+    assert live.ask("live")[0] == '{"model": "one", "echo": "hi"}'

@@ -79,7 +79,7 @@ def test_a_command_runs_on_the_instance_and_tells_its_exit_code(
 
 
 def test_a_crashed_container_is_started_again(serving):
-    crashed = answers(serving)
+    crashed = answered(serving, other_than=None)
 
     os.kill(crashed, signal.SIGKILL)
 
@@ -87,7 +87,8 @@ def test_a_crashed_container_is_started_again(serving):
 
 
 def test_a_container_is_down_and_up_with_its_instance(aws, serving):
-    ec2, ids, before = aws("ec2"), [serving["InstanceId"]], answers(serving)
+    ec2, ids = aws("ec2"), [serving["InstanceId"]]
+    before = answered(serving, other_than=None)
     process = psutil.Process(before)
 
     ec2.stop_instances(InstanceIds=ids)
@@ -101,7 +102,7 @@ def test_a_container_is_down_and_up_with_its_instance(aws, serving):
 
 
 def test_terminating_an_instance_ends_its_processes(aws, serving, sandbox):
-    process = psutil.Process(answers(serving))
+    process = psutil.Process(answered(serving, other_than=None))
 
     aws("ec2").terminate_instances(InstanceIds=[serving["InstanceId"]])
 

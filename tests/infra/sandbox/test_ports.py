@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 
 from infra.sandbox import ports, stack
+from infra.sandbox.world import free_port
 
 ROOT = Path(__file__).parents[3]
 # A server that listens a moment after its port was chosen, as each of a stack's does.
@@ -48,8 +49,7 @@ def stranger():
 
 
 def test_two_that_start_in_the_same_second_listen_on_different_ports(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        wanted = probe.getsockname()[1]
+    wanted = free_port()
     both = [
         subprocess.Popen(
             [sys.executable, "-c", START, str(wanted)],

@@ -123,7 +123,7 @@ def test_a_dead_container_is_started_again(crashed):
 
 
 def echo_comes_back(echo):
-    for _ in range(100):
+    for _ in range(300):
         try:
             return echo.ask("survivor")
         except ClientError:

@@ -31,7 +31,7 @@ def configure(endpoints, name, times=1, model="light-one", data_capture=None, **
 
 
 def test_one_request_at_a_time_and_the_next_is_told_to_wait(light, faults):
-    faults(kind="slow-variant", name="v0", milliseconds=300)
+    faults(kind="slow-variant", name="v0", milliseconds=2000)
     created = light.create("busy", "light-one-serverless")
     variant = created["ProductionVariants"][0]
 

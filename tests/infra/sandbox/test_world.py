@@ -1,10 +1,12 @@
 """An image is a Dockerfile of this checkout, or one below the state folder."""
 
+import socket
+import subprocess
 import sys
 
 import pytest
 
-from infra.sandbox.world import UnknownImage, World, read_dockerfile
+from infra.sandbox.world import UnknownImage, World, free_port, read_dockerfile
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 
@@ -46,3 +48,24 @@ def test_stopping_ends_the_whole_tree(tmp_path):
 
     assert not process.running
     assert world.end_leftovers() == 0
+
+
+def test_whoever_got_the_number_of_an_ended_process_is_left_alone(tmp_path):
+    world = World(tmp_path)
+    ended = world.spawn("short", ["true"], {}, tmp_path, tmp_path / "log")
+    ended.wait(60)
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        ended.popen.pid = stranger.pid
+
+        world.stop(ended, grace_s=0.3)
+
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_free_port_is_kept_for_the_server_that_asks_for_it():
+    port = free_port()
+
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    socket.create_server(("127.0.0.1", port)).close()
