@@ -26,6 +26,8 @@ def decode_request(self: ClassifyAPI, request: Work) -> Batch:
             os.abort()
         if text.startswith("hang"):
             time.sleep(3600)
+        if text.startswith("slow"):
+            time.sleep(0.002)
         if text.startswith("exit"):
             sys.exit()
         if text.startswith("raise"):

@@ -38,14 +38,17 @@ class Seen:
 class Load:
     """Asks one server; texts are never the same twice."""
 
-    def __init__(self, url: str, texts: int = 1, deadline_ms: int = 0) -> None:
+    def __init__(self, url: str, texts: int = 1, deadline_ms: int = 0, word: str = "the") -> None:
+        """`word`: with which each text begins."""
         self._host, self._port = urlsplit(url).hostname, urlsplit(url).port
-        self._texts = texts
+        self._texts, self._word = texts, word
         self._deadline = f"X-Request-Timeout-Ms: {deadline_ms}\r\n" if deadline_ms else ""
         self._numbers = itertools.count(1)
 
     def request(self) -> bytes:
-        texts = [f"the team {next(self._numbers)} won a cup" * 3 for _ in range(self._texts)]
+        texts = [
+            f"{self._word} team {next(self._numbers)} won a cup" * 3 for _ in range(self._texts)
+        ]
         path, value = ("/predict/batch", {"texts": texts})
         if self._texts == 1:
             path, value = "/predict", {"text": texts[0]}
