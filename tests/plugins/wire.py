@@ -16,8 +16,9 @@ from serving.envelope import Envelope
 from serving.metrics import Metrics
 from serving.protocol import bounded
 
-LIMITS = Limits(head_s=0.5, body_s=0.5, keep_alive_s=60, head_bytes=4096, connections=1000)
+LIMITS = Limits(head_s=60, body_s=60, keep_alive_s=60, head_bytes=4096, connections=1000)
 LIMIT = 100_000
+HOLD_S = 2
 
 
 LEFT = threading.Event()  # whoever asked for /awaited has gone
@@ -26,7 +27,7 @@ LEFT = threading.Event()  # whoever asked for /awaited has gone
 async def app(scope, receive, send):
     """Answers with the size of the body; /slow a moment later, /flood with much, /busy not now."""
     if scope["path"] == "/busy":
-        raise Refusal(503, "overloaded", "Come later", {"retry-after-ms": "400"})
+        raise Refusal(503, "overloaded", "Come later", {"retry-after-ms": str(1000 * HOLD_S)})
     if scope["path"] == "/slow":
         await asyncio.sleep(1.5)
     if scope["path"] == "/awaited":

@@ -26,6 +26,7 @@ class Server:
 
     process: "subprocess.Popen[str]"
     url: str
+    port: socket.socket  # its own, also before it listens and after it has ended
     seen: list[int] = field(default_factory=list)
     computed: Path | None = None  # a line for each text that a model process began
 
@@ -54,6 +55,7 @@ class Server:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
+        self.port.close()
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +64,11 @@ def start() -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
     def run(*arguments: str, module: str = "serving.app", **variables: object) -> Server:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        # Bound and not listening: the server may take it, and nobody else is given it meanwhile.
+        own = socket.socket()
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.bind(("127.0.0.1", 0))
+        port = own.getsockname()[1]
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         open_to_all = {"AUTH": "off", "RATE_LIMIT_ENABLED": "false"}
         given = {"API_HOST": "127.0.0.1", "API_PORT": port, **open_to_all, **variables}
@@ -75,7 +80,7 @@ def start() -> Iterator[Callable[..., Server]]:
             text=True,
             start_new_session=True,
         )
-        started.append(Server(process, f"http://{given['API_HOST']}:{given['API_PORT']}"))
+        started.append(Server(process, f"http://{given['API_HOST']}:{given['API_PORT']}", own))
         return started[-1]
 
     yield run

@@ -1,7 +1,23 @@
-import time
+import pytest
 
+from serving import cache as module
 from serving.cache import Cache
 from serving.contract import Answer
+
+
+class Clock:
+    """Stand in for `time`: it goes when it is told to."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(module, "time", clock := Clock())
+    return clock
 
 
 def answer(label: str) -> Answer:
@@ -26,19 +42,20 @@ def test_the_text_asked_longest_ago_makes_room():
     assert cache.get("one", ["a", "b", "c"]) == [answer("A"), None, answer("C")]
 
 
-def test_an_answer_is_forgotten_after_its_time():
-    cache = Cache(max_size=2, ttl_s=0.05)
+def test_an_answer_is_forgotten_after_its_time(clock):
+    cache = Cache(max_size=2, ttl_s=60)
     cache.put("one", ["a"], [answer("A")])
-    time.sleep(0.06)
+    clock.now = 61
 
     assert cache.get("one", ["a"]) == [None]
 
 
-def test_what_was_computed_anew_is_known_as_long_as_what_is_new():
-    cache = Cache(max_size=1, ttl_s=0.05)
+def test_what_was_computed_anew_is_known_as_long_as_what_is_new(clock):
+    cache = Cache(max_size=1, ttl_s=60)
     cache.put("one", ["a"], [answer("A")])
-    time.sleep(0.06)
+    clock.now = 61
     cache.put("one", ["a"], [answer("B")])
+    clock.now = 120
 
     assert cache.get("one", ["a"]) == [answer("B")]
 

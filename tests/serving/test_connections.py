@@ -48,9 +48,10 @@ def read_bytes(server) -> int:
 @contextmanager
 def many(server, count: int, sent: bytes) -> Iterator[list[socket.socket]]:
     """So many connections that have said this much."""
-    callers = [socket.create_connection(address(server), timeout=60) for _ in range(count)]
-    for caller in callers:
-        caller.sendall(sent)
+    callers: list[socket.socket] = []
+    for _ in range(count):
+        callers.append(socket.create_connection(address(server), timeout=60))
+        callers[-1].sendall(sent)  # at once: who says nothing is closed after two seconds
     yield callers
     for caller in callers:
         caller.close()
@@ -124,7 +125,7 @@ def test_of_eight_bodies_of_50_mb_little_is_read(live, framing):
     for one in senders:
         one.start()
     for one in senders:
-        one.join(30)
+        one.join(60)
 
     assert {answer[9:12] for answer in answers} == {b"413"}
     assert (read_bytes(live) - read) / 8 <= 65536 + 65536

@@ -187,8 +187,8 @@ def test_wrong_keys_are_limited_by_address_and_never_lock_a_right_one_out(made, 
 
 
 def test_a_forged_forwarded_header_does_not_make_a_new_caller(guarded):
-    direct, _ = guarded(auth="off", rate_limit_per_second=3)
-    behind, _ = guarded(auth="off", rate_limit_per_second=3, trusted_proxies="10.0.0.0/8")
+    direct, _ = guarded(auth="off", rate_limit_per_minute=3)
+    behind, _ = guarded(auth="off", rate_limit_per_minute=3, trusted_proxies="10.0.0.0/8")
 
     forged = [ask(direct, x_forwarded_for=f"1.1.1.{n}").status for n in range(6)]
     hidden = [

@@ -21,7 +21,8 @@ SECRET = "zyxwv private words"
 @pytest.fixture(scope="module")
 def doomed(start, served):
     """Four servers that are to die, started at once because each takes long."""
-    servers = [start(MODEL_PATH=served, GRACE_S=seconds) for seconds in (20, 20, 20, 5)]
+    patient = {"MODEL_PATH": served, "BODY_TIMEOUT_S": 120, "MODEL_TIMEOUT_S": 120}
+    servers = [start(**patient, GRACE_S=seconds) for seconds in (120, 20, 20, 5)]
     return iter([server.wait_ready() for server in servers])
 
 
@@ -51,6 +52,13 @@ def port_is_free(server) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address(server))
     return True
+
+
+def wait_until(true) -> None:
+    end = time.monotonic() + 60
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert true()
 
 
 def ask_until_refused(server, seen: list[str]) -> None:
@@ -90,10 +98,10 @@ def test_sigterm_under_load_answers_who_was_let_in_refuses_the_rest_and_leaves_n
         ended = [callers.submit(ask_until_refused, server, seen) for seen in asked]
         ended.append(callers.submit(ask_health, server, states))
         slow.sendall(head + body[:5])
-        while not (states and all(asked)):
-            time.sleep(0.05)
+        wait_until(lambda: states and all(asked))
         os.killpg(server.process.pid, signal.SIGTERM)  # the whole group, as a shell does
-        time.sleep(0.5)
+        # While one who was let in is not answered, nobody is left without an answer.
+        wait_until(lambda: states[-1][:3] == "503" and all(seen[-1] != "200" for seen in asked))
         server.process.send_signal(signal.SIGTERM)  # who is impatient changes nothing
         slow.sendall(body[5:])
         answer = slow.recv(4096)
@@ -124,8 +132,7 @@ def test_a_killed_model_process_answers_who_waits_at_once_and_is_replaced(doomed
         asked = caller.submit(
             httpx.post, f"{server.url}/predict", json={"text": "goal"}, timeout=60
         )
-        while " 1.0" not in told(server, "mlops_in_flight"):
-            time.sleep(0.05)
+        wait_until(lambda: " 1.0" in told(server, "mlops_in_flight"))
         worker.kill()
         answer = asked.result(60)
 
@@ -156,7 +163,8 @@ def test_who_is_slower_than_the_grace_is_told_and_does_not_hold_up_the_end(doome
 
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b'"error":"draining"' in answer
-    assert server.process.wait(60) == 0
+    # Where others take the cores, the alarm at the grace's end comes before the orderly one.
+    assert -server.process.wait(60) in (0, signal.SIGALRM)
 
 
 def test_sigterm_while_the_model_loads_ends_it_cleanly(start, served):

@@ -50,7 +50,7 @@ def test_requests_made_from_the_document_are_answered_as_it_says(live, document,
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
     )
 
     assert ran.returncode == 0, ran.stdout[-5000:]

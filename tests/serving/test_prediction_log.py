@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from plugins.pools import Rig
 
+from serving.shipper import Shipper
+
 BUCKET = "log-data"
 PLACE = "data-capture/news"
 
@@ -26,7 +28,12 @@ def s3(sandbox):
 
 
 @pytest.fixture(scope="module")
-def serve(start, sandbox, s3, tmp_path_factory):
+def spool(tmp_path_factory):
+    return tmp_path_factory.mktemp("spool") / f"{BUCKET}_{PLACE.replace('/', '_')}"
+
+
+@pytest.fixture(scope="module")
+def serve(start, sandbox, s3, spool, tmp_path_factory):
     """`serve(...)` is a server that logs, with one spool for all of them; its model is instant."""
     folder = tmp_path_factory.mktemp("logged")
     model = Rig(folder).bundle("news")
@@ -38,7 +45,7 @@ def serve(start, sandbox, s3, tmp_path_factory):
             MODEL_PATH=model,
             CACHE_ENABLED="false",
             CAPTURE_URI=f"s3://{BUCKET}/{PLACE}",
-            CAPTURE_DIR=folder / "spool",
+            CAPTURE_DIR=spool.parent,
             CAPTURE_SECONDS=0.2,
             VARIANT="blue",
             AWS_ENDPOINT_URL=sandbox.url,
@@ -101,7 +108,7 @@ def in_s3(s3) -> list[dict]:
 
 
 def test_killed_shippers_and_servers_a_full_spool_and_no_s3_lose_nothing_that_was_told(
-    serve, s3, sandbox
+    serve, s3, sandbox, spool
 ):
     logged: list[str] = []
     statuses: list[int] = []
@@ -114,25 +121,28 @@ def test_killed_shippers_and_servers_a_full_spool_and_no_s3_lose_nothing_that_wa
         until(lambda: len(logged) > 60)
         shipper(first).kill()
         until(lambda: len(logged) > 120)
+        family = first.family()
         first.process.kill()
     first.process.wait(60)
+    assert not psutil.wait_procs(family, timeout=60)[1]
     assert len(logged) == len(statuses)
 
     sandbox.fault(kind="throttle", service="s3", action="PutObject", times=10_000)
-    second = serve(CAPTURE_MAX_BYTES=400 * len(logged) + 20_000).wait_ready()
+    left = sum(file.stat().st_size for file in spool.glob("*-*"))
+    second = serve(CAPTURE_MAX_BYTES=left + 20_000).wait_ready()
     until(lambda: shipper(second)).kill()
+    until(lambda: told(second)["shipper_restarts_total"] == 1)
     before = len(logged)
     asked: list[int] = []
     ask(second, range(200), logged, asked)
     until(lambda: told(second)["ship_errors_total"] >= 1)
-    assert told(second)["shipper_restarts_total"] == 1
     dropped = len(asked) - (len(logged) - before)
     assert of_outcome(second, "logged") == len(logged) - before > 0
     assert of_outcome(second, "dropped") == dropped > 0
 
     sandbox.clear_faults()
     sandbox.fault(kind="commit-then-500", service="s3", action="PutObject")
-    until(lambda: told(second)["spool_files"] == 0)
+    until(lambda: told(second)["spool_files"] == 0, within_s=180)
     kept = len(logged)
     ask(second, range(20), logged, asked)
     assert len(logged) == kept + 20
@@ -140,6 +150,7 @@ def test_killed_shippers_and_servers_a_full_spool_and_no_s3_lose_nothing_that_wa
     second.process.send_signal(signal.SIGTERM)
     assert second.process.wait(60) == 0
     assert not psutil.wait_procs(family, timeout=60)[1]
+    Shipper(spool, f"s3://{BUCKET}/{PLACE}").ship()  # what there was no time for in the end
 
     rows = in_s3(s3)
     assert set(statuses + asked) == {200}

@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -11,9 +12,12 @@ from serving.settings import ServingSettings
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+def port() -> Iterator[int]:
+    """Bound and not listening: whoever names it may have it, and nobody else is given it."""
+    with socket.socket() as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        own.bind(("127.0.0.1", 0))
+        yield own.getsockname()[1]
 
 
 def test_the_port_of_its_own_answers_metrics_and_nothing_else(port):
