@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 
@@ -167,8 +168,6 @@ def write_environment(state: Path, chosen: dict[str, int]) -> dict[str, str]:
         "PREFECT_API_URL": f"{urls['prefect']}/api",
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        # SQLite under two busy cores: wait for the lock instead of answering 503.
-        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "MLFLOW_TRACKING_URI": urls["mlflow"],
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -179,6 +178,8 @@ def write_environment(state: Path, chosen: dict[str, int]) -> dict[str, str]:
     lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in shell.items())
     (state / "stack.env").write_text(lines)
     return {
+        # What the caller set goes before it: PostgreSQL needs no such care.
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect_database(state),
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         **shell,
         _MARK: str(state),
@@ -190,6 +191,17 @@ def write_environment(state: Path, chosen: dict[str, int]) -> dict[str, str]:
         "STACK_MODELS_BUCKET": "perennial-models-dev",
         **{f"STACK_{name.upper()}_PORT": str(port) for name, port in chosen.items()},
     }
+
+
+def prefect_database(state: Path) -> str:
+    """Where Prefect keeps its SQLite database, reached through a single connection.
+
+    With several, an error on one leaves a cursor behind. The event loop, collecting it, waits for
+    that connection, and that one up to 60 s for a lock which only the event loop can release.
+    Prefect takes one connection where `:memory:` is in the URL; SQLite ignores that parameter.
+    """
+    file = quote(str(state / "prefect/prefect.db"))
+    return f"sqlite+aiosqlite:///file:{file}?uri=true&connections=:memory:"
 
 
 def read_urls(state: Path) -> dict[str, str]:
