@@ -24,6 +24,7 @@ from prefect.testing.cli import invoke_and_assert
 from prefect.utilities.callables import parameter_schema
 
 from deployments.apply import expand
+from tasks import own_server
 from tasks.adapters import aws
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +125,8 @@ def python(asked, monkeypatch):
 
 @pytest.mark.usefixtures("account", "deployed")
 def test_every_command_of_the_runbook_runs(shelf, room, two, capsys, monkeypatch):
+    # A server that answers late would be taken for dead, and the one of all tests ended.
+    monkeypatch.setattr(own_server, "_ANSWER_S", 60)
     for line in commands():
         run(line, capsys, monkeypatch)
 
