@@ -185,7 +185,7 @@ def test_a_url_that_is_none_is_refused_by_its_setting(environment, monkeypatch):
 
 def test_a_place_that_never_answers_is_given_up_soon():
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:
-        answer = probes.look(f"http://127.0.0.1:{silent.server_port}", 0.05)
+        answer = probes.look(f"http://127.0.0.1:{silent.server_port}", 0.5)
 
     assert (answer.status, answer.body.split(":")[0]) == (0, "ReadTimeout")
 

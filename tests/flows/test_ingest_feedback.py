@@ -66,7 +66,7 @@ def test_labelled_answers_are_in_a_new_snapshot_and_others_are_not():
 
 
 def test_a_window_without_labels_is_the_snapshot_of_the_source():
-    empty = FeedbackWindow(since=END + timedelta(days=300), until=END + timedelta(days=301))
+    empty = FeedbackWindow(since=END - timedelta(days=401), until=END - timedelta(days=400))
 
     before = ingest("news", SOURCE, 400)
     after = ingest("news", SOURCE, 400, empty)
