@@ -186,10 +186,12 @@ def test_a_process_for_which_there_is_no_room_now_is_started_later(rig, monkeypa
         pool = Pool(rig.settings, rig.bundle("news"), "")
         await pool.start()
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (4, hard))
+            # From when the end of the process is known.
+            pool.on_change = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (4, hard))
             for pid in pool.pids:
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: "Too many open files" in caplog.text)
+            pool.on_change = lambda: None
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             await until(lambda: pool.ready)
         finally:
