@@ -31,7 +31,8 @@ def fingerprint(
         case "manual":
             told.append(reason.note)
         case "weekly":
-            told.append("{}-{}".format(*now.isocalendar()))
+            # A week begins on the Sunday of its run: one that starts a day late is that run still.
+            told.append("{}-{}".format(*(now + timedelta(days=1)).isocalendar()))
         case "new-data":
             told += [episode(journal, limits, now), reason.note]
         case _:

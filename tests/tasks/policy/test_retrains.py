@@ -1,6 +1,6 @@
 """On any course of events the governor keeps every limit."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -123,3 +123,13 @@ def test_what_broke_is_gone_on_with_until_its_cooldown_is_over():
 
     assert told == {None, Ending.FAILED, Ending.LOST}
     assert late == []
+
+
+def test_a_weekly_run_that_starts_a_day_late_is_not_the_next_one():
+    sunday = datetime(2027, 1, 3, 2, tzinfo=UTC)  # the ISO week, and its year, end on this day
+    late, saturday, following = (sunday + n * 24 * HOUR for n in (1, 6, 7))
+
+    def week(at):
+        return asked("weekly", at=at).fingerprint
+
+    assert week(sunday) == week(late) == week(saturday) != week(following)
