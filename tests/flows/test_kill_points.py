@@ -1,8 +1,10 @@
 """A release or a rollback dies right after each of its effects; whoever comes next ends it well."""
 
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
+from moto.core.responses import ActionResult
 from plugins.bundles import LABELS, make_tar
 from plugins.deaths import World
 from plugins.releases import SNAPSHOT
@@ -10,6 +12,7 @@ from plugins.strict_room import StrictRoom
 
 from flows.deploy import RolloutPlan, deploy
 from flows.rollback import rollback
+from infra.sandbox import endpoints
 from tasks import recovery
 from tasks.errors import GateFailed, NotFound, OldSideDown
 from tasks.policy import releases
@@ -17,11 +20,7 @@ from tasks.settings import Settings
 from tasks.strategy import Rollout, Step
 from training.formats import BundleManifest
 
-STEPS = (Step(percent=10, minutes=1), Step(percent=50, minutes=1))
-ROLLOUTS = {  # every look at an endpoint takes thirty calls
-    "ec2": Rollout(steps=STEPS, bake_minutes=1),
-    "sagemaker": Rollout(steps=STEPS[1:], bake_minutes=0),
-}
+ROLLOUT = Rollout(steps=(Step(percent=10, minutes=1), Step(percent=50, minutes=1)), bake_minutes=1)
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +58,28 @@ def tiny_model_tar(tmp_path_factory):
 
 
 @pytest.fixture
+def plane(plane, monkeypatch):
+    """AWS takes its time for weights too: whoever comes next may find them on their way."""
+    actions = endpoints.EndpointActions
+    at_once = actions.update_endpoint_weights_and_capacities
+
+    def weigh(endpoint, asked):
+        endpoint.endpoint_status = "InService"
+        told = {"EndpointName": endpoint.endpoint_name, "DesiredWeightsAndCapacities": asked}
+        at_once(SimpleNamespace(_get_param=told.get, fleets=plane.fleets))
+
+    def later(request):
+        endpoint = endpoints._settled(request._get_param("EndpointName"))
+        endpoint.endpoint_status = "Updating"
+        plane.later(weigh, endpoint, request._get_param("DesiredWeightsAndCapacities"))
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    monkeypatch.setattr(actions, "update_endpoint_weights_and_capacities", later)
+    monkeypatch.setattr(plane.fleets, "weigh", weigh, raising=False)
+    return plane
+
+
+@pytest.fixture
 def world_of(shelf, mortal, clock, mlflow_folder, monkeypatch):
     """`world_of(home, "old new")`: these were released there, one after the other."""
 
@@ -72,9 +93,7 @@ def world_of(shelf, mortal, clock, mlflow_folder, monkeypatch):
 
 
 def good(world):
-    target = world.home.target
-    plan = RolloutPlan(target=target, rollout=ROLLOUTS[target])
-    deploy("news", world.new.version, plan)
+    deploy("news", world.new.version, RolloutPlan(target=world.home.target, rollout=ROLLOUT))
 
 
 def bad(world):

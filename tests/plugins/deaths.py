@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,18 +12,54 @@ from typing import Any
 
 import pytest
 from plugins.releases import MODEL, Shelf
-from plugins.rewinding import Folder, Rows
+from plugins.rewinding import Folder, PutBack, Rows
 from plugins.sudden_death import Clock, Process
 
 from flows.rollback import rollback
 from tasks import runs, targets
-from tasks.adapters import aws, journal, ledger, registry
+from tasks.adapters import aws, journal, ledger, registry, scaling
 from tasks.policy import releases
 from tasks.policy.recovery import Fate
 from tasks.records import Entry, Served
 
 Way = Callable[["World"], Any]
 NUMBERS = count(1)
+
+
+@dataclass
+class Scaling:
+    """Which variants of an endpoint are registered to grow, and whether a policy makes them."""
+
+    client: Any
+    endpoint: str
+
+    def read(self) -> dict[str, bool]:
+        targets = self._named("describe_scalable_targets", "ScalableTargets")
+        policies = self._named("describe_scaling_policies", "ScalingPolicies")
+        return {variant: variant in policies for variant in targets}
+
+    def _named(self, operation: str, found: str) -> set[str]:
+        pages = self.client.get_paginator(operation).paginate(ServiceNamespace="sagemaker")
+        places = (name.split("/") for name in pages.search(f"{found}[].ResourceId"))
+        return {variant for _, endpoint, _, variant in places if endpoint == self.endpoint}
+
+    def keep(self) -> PutBack:
+        held = self.read()
+        return lambda: self._put_back(held)
+
+    def _put_back(self, held: dict[str, bool]) -> None:
+        """A target that had no policy yet gets it: that is what its run does next."""
+        now = self.read()
+        for variant in now.keys() - held.keys():
+            scaling.remove(self.client, self.endpoint, variant)
+            self.client.delete_scaling_policy(
+                ServiceNamespace="sagemaker",
+                ResourceId=f"endpoint/{self.endpoint}/variant/{variant}",
+                ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+                PolicyName=f"{self.endpoint}-{variant}-load",
+            )
+        for variant in held.keys() - now.keys():
+            scaling.ensure(self.client, self.endpoint, variant)
 
 
 class World:
@@ -51,6 +88,10 @@ class World:
         self.asked: set[str] = set()  # runs of rollback
         folder = Folder(s3, shelf.bucket, f"releases/{shelf.environment}/")
         self.parts = (home, clock, folder, Rows(database))
+        endpoint = f"perennial-{shelf.environment}-news"
+        self.scaling = Scaling(aws.client("application-autoscaling"), endpoint)
+        if home.target == "sagemaker":
+            self.parts += (self.scaling,)
 
     def served(self, version: str) -> Served:
         found = registry.get_version(self.registry, MODEL, version)
@@ -82,14 +123,15 @@ class World:
 
     def dies(self, run: Way, ways: tuple[Way, ...], subtests: Any, after: str = "") -> int:
         """`run`, which dies after each of its effects of that kind; how often that was."""
-        number = 0
+        number, seen = 0, Counter[str]()
 
         def next_one(effect: str) -> None:
             nonlocal number
             if not re.search(after, effect):
                 return
             number += 1
-            way = ways[number % len(ways)]
+            seen[effect] += 1  # each step has as many effects as there are ways
+            way = ways[(number + seen[effect]) % len(ways)]
             with subtests.test(f"{number}: {effect}, then {way.__name__}"), self.for_a_moment():
                 self.check(way(self))
 
@@ -120,6 +162,8 @@ class World:
         assert (*named, made[-1] if made else None) == (version,) * 4
         assert max(Counter((entry.op_id, entry.action) for entry in told).values(), default=1) == 1
         assert self.home.share in (0, 100)
+        if self.home.target == "sagemaker":
+            assert self.scaling.read() == ({f"v{version}": True} if version else {})
         if release is None:
             return
         assert (release.state in releases.UNFINISHED, release.candidate) == (False, None)
