@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.events import emit_event
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 
@@ -29,7 +30,8 @@ def runs(prefect_server):
         trigger.set_deployment_id(deployment)
         told = trigger.as_automation().model_dump(mode="json")
         client._client.post("/automations/", json=told).raise_for_status()
-        yield lambda: [run for run in client.read_flow_runs() if run.deployment_id == deployment]
+        ours = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        yield lambda: client.read_flow_runs(deployment_filter=ours)
         client.delete_deployment(deployment)
 
 

@@ -36,7 +36,9 @@ def longer(tiny, tmp_path):
 
 
 def running_job():
-    found = aws.client("sagemaker").list_training_jobs(NameContains="perennial-test-tiny-train-")
+    found = aws.client("sagemaker").list_training_jobs(
+        NameContains="perennial-test-tiny-train-", SortBy="CreationTime", SortOrder="Descending"
+    )
     running = [one for one in found["TrainingJobSummaries"] if not one.get("TrainingEndTime")]
     return running[0]["TrainingJobName"] if running else None
 

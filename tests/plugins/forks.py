@@ -37,7 +37,7 @@ class Fork:
         assert self._process.pid
         os.kill(self._process.pid, number)
 
-    def end(self, timeout: float = 120) -> int:
+    def end(self, timeout: float = 300) -> int:
         """Its exit status, negative for the signal that ended it."""
         self._process.join(timeout)
         status = self._process.exitcode
@@ -46,7 +46,7 @@ class Fork:
         return status
 
 
-def wait(fork: Fork, what: str, reached: Callable[[], bool], timeout: float = 120) -> None:
+def wait(fork: Fork, what: str, reached: Callable[[], bool], timeout: float = 300) -> None:
     """Until `reached()` is true; the job must live on meanwhile."""
     deadline = time.monotonic() + timeout
     while not reached():

@@ -34,7 +34,7 @@ class LivePool:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
 
-    async def ask(self, text: str, within_s: float = 30, gone: bool = False) -> Outcome:
+    async def ask(self, text: str, within_s: float = 120, gone: bool = False) -> Outcome:
         """What one request gets."""
         try:
             deadline = time.monotonic() + within_s

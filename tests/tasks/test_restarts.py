@@ -26,12 +26,14 @@ def run_of(client):
 
     def start(flow, **parameters):
         deployment = client.create_deployment(client.create_flow_from_name(flow), "restarts")
-        made.append(deployment)
-        return client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        run = client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        made.append(run)
+        return run
 
     yield start
-    for deployment in made:
-        client.delete_deployment(deployment)
+    for run in made:
+        client.delete_flow_run(run.id)
+        client.delete_deployment(run.deployment_id)
 
 
 def crash(client, run):
