@@ -33,7 +33,6 @@ def when_needed() -> Iterator[None]:
         own = {
             settings.PREFECT_API_URL: None,
             settings.PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{folder}/own.db",
-            settings.PREFECT_SERVER_DATABASE_TIMEOUT: 60,  # a busy machine: wait for the lock
             settings.PREFECT_SERVER_ANALYTICS_ENABLED: False,
         }
         stack.enter_context(settings.temporary_settings(own))
