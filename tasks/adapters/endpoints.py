@@ -33,15 +33,18 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     if (seen := updates.usable(sagemaker, place)) is None:
         config = variants.ensure_config(sagemaker, place, [variants.spec(place, wanted, 1)])
         updates.create(sagemaker, place, config, op_id)
-    elif new in updates.weights(seen):
-        config = seen["EndpointConfigName"]
     else:
         updates.check(place, seen)
-        olds = variants.specs(sagemaker, seen["EndpointConfigName"], updates.serving(seen))
         # As many instances as the old one grew to: it shall take all of its callers.
-        beside = variants.spec(place, wanted, 0, max(updates.instances(seen).values()))
-        config = variants.ensure_config(sagemaker, place, [*olds, beside])
-        updates.update(sagemaker, place, config, new)
+        count = max(updates.instances(seen).values())
+        if new in updates.weights(seen):
+            config = seen["EndpointConfigName"]
+            updates.grow(sagemaker, place, seen, new, count)
+        else:
+            olds = variants.specs(sagemaker, seen["EndpointConfigName"], updates.serving(seen))
+            beside = variants.spec(place, wanted, 0, count)
+            config = variants.ensure_config(sagemaker, place, [*olds, beside])
+            updates.update(sagemaker, place, config, new)
     updates.arrived(sagemaker, place, config)
     probes.steady(
         lambda: invocations.invoke(client, place, probes.HELLO, new), wanted, _STEADY_S, times=3

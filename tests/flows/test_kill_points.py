@@ -13,7 +13,9 @@ from plugins.strict_room import StrictRoom
 from flows.deploy import RolloutPlan, deploy
 from flows.rollback import rollback
 from infra.sandbox import endpoints
-from tasks import recovery
+from tasks import recovery, targets
+from tasks.adapters import aws, updates
+from tasks.classifiers import load
 from tasks.errors import GateFailed, NotFound, OldSideDown
 from tasks.policy import releases
 from tasks.settings import Settings
@@ -192,3 +194,18 @@ def test_an_endpoint_is_left_well(plane, world_of, subtests, death):
     world = world_of(plane, before)
 
     assert world.dies(run, ways, subtests, after=ENDPOINTS_MATTER) > 8
+
+
+def test_a_variant_that_a_dead_release_left_has_room_for_callers_who_came_since(plane, world_of):
+    world = world_of(plane, "old")
+    place = targets.place_of(Settings(), load("news", Settings().classifiers_dir), "sagemaker")
+    step = (aws.client, place, world.new, "a dead release")
+    plane.adapter.prepare(*step)
+    plane.adapter.stage(*step)
+    seen = updates.there(aws.client("sagemaker"), place)
+    updates.grow(aws.client("sagemaker"), place, seen, f"v{world.old.version}", 3)
+
+    good(world)
+
+    seen = updates.there(aws.client("sagemaker"), place)
+    assert updates.instances(seen) == {f"v{world.new.version}": 3}
