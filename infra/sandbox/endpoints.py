@@ -87,23 +87,22 @@ class EndpointActions:
         return ActionResult({"EndpointArn": endpoint.arn})
 
     def update_endpoint_weights_and_capacities(self) -> Any:
-        endpoint = _settled(self._get_param("EndpointName"))
-        variants = {variant["VariantName"]: variant for variant in endpoint.production_variants}
         asked = {one["VariantName"]: one for one in self._get_param("DesiredWeightsAndCapacities")}
-        if unknown := ", ".join(asked.keys() - variants):
-            raise Invalid(
-                f'The variant name(s) "{unknown}" is/are not present within endpoint configuration'
-                f' "{endpoint.endpoint_config_name}".'
-            )
-        with self.fleets.asked:  # nobody chooses while the weights are half of the one split
+        with _lock:
+            endpoint = _settled(self._get_param("EndpointName"))
+            variants = {variant["VariantName"]: variant for variant in endpoint.production_variants}
+            if unknown := ", ".join(asked.keys() - variants):
+                raise Invalid(
+                    f'The variant name(s) "{unknown}" is/are not present within endpoint'
+                    f' configuration "{endpoint.endpoint_config_name}".'
+                )
             for name, wanted in asked.items():
-                variant = variants[name]
-                if (weight := wanted.get("DesiredWeight")) is not None:
-                    variant["CurrentWeight"] = variant["DesiredWeight"] = float(weight)
-                if (count := wanted.get("DesiredInstanceCount")) is not None:
-                    if "CurrentServerlessConfig" in variant:
-                        raise Invalid(f'The variant "{name}" is serverless and has no instances.')
-                    variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"] = int(count)
+                if "DesiredInstanceCount" in wanted and "CurrentServerlessConfig" in variants[name]:
+                    raise Invalid(f'The variant "{name}" is serverless and has no instances.')
+            for name, wanted in asked.items():
+                variants[name] |= {key: one for key, one in wanted.items() if one is not None}
+            endpoint.endpoint_status = "Updating"
+        _in_background(self.fleets.weigh, endpoint)
         return ActionResult({"EndpointArn": endpoint.arn})
 
     def delete_endpoint(self) -> Any:

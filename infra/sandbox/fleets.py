@@ -126,6 +126,14 @@ class Fleets:
         self._serve(endpoint, fleet)
         self.retire(_only_in(old, fleet))
 
+    def weigh(self, endpoint: Any) -> None:
+        """Updating -> InService, with the weights and counts that were asked for."""
+        with self.asked:  # nobody chooses while the weights are half of the one split
+            for variant in endpoint.production_variants:
+                variant["CurrentWeight"] = variant["DesiredWeight"]
+                variant["CurrentInstanceCount"] = variant["DesiredInstanceCount"]
+        self._settle(endpoint, "InService")
+
     def _shift(self, name: str, old: Fleet, new: Fleet, deployment: dict[str, Any]) -> None:
         """Move traffic as the DeploymentConfig says, watching its alarms."""
         policy = deployment.get("BlueGreenUpdatePolicy", {})
@@ -235,8 +243,9 @@ def _retain(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
     held = {variant["VariantName"]: variant for variant in old}
     for variant in new:
         before = held.get(variant["VariantName"], {})
-        for key in ("CurrentWeight", "DesiredWeight", "CurrentInstanceCount"):
-            variant[key] = before.get(key, variant[key])
+        for key in ("Weight", "InstanceCount"):
+            for one in (f"Current{key}", f"Desired{key}"):
+                variant[one] = before.get(one, variant[one])
 
 
 def _shares(routing: dict[str, Any]) -> list[float]:

@@ -33,18 +33,15 @@ def stage(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     if (seen := updates.usable(sagemaker, place)) is None:
         config = variants.ensure_config(sagemaker, place, [variants.spec(place, wanted, 1)])
         updates.create(sagemaker, place, config, op_id)
+    elif new in updates.weights(seen):
+        config = seen["EndpointConfigName"]
     else:
         updates.check(place, seen)
+        olds = variants.specs(sagemaker, seen["EndpointConfigName"], updates.serving(seen))
         # As many instances as the old one grew to: it shall take all of its callers.
-        count = max(updates.instances(seen).values())
-        if new in updates.weights(seen):
-            config = seen["EndpointConfigName"]
-            updates.grow(sagemaker, place, seen, new, count)
-        else:
-            olds = variants.specs(sagemaker, seen["EndpointConfigName"], updates.serving(seen))
-            beside = variants.spec(place, wanted, 0, count)
-            config = variants.ensure_config(sagemaker, place, [*olds, beside])
-            updates.update(sagemaker, place, config, new)
+        beside = variants.spec(place, wanted, 0, max(updates.instances(seen).values()))
+        config = variants.ensure_config(sagemaker, place, [*olds, beside])
+        updates.update(sagemaker, place, config, new)
     updates.arrived(sagemaker, place, config)
     probes.steady(
         lambda: invocations.invoke(client, place, probes.HELLO, new), wanted, _STEADY_S, times=3
@@ -77,8 +74,11 @@ def shift(client: Clients, place: Place, wanted: Served, op_id: str, percent: in
     sagemaker = client("sagemaker")
     seen = updates.there(sagemaker, place)
     new, old = variants.name(wanted), _old(seen, wanted)
-    split = {new: percent, old: 100 - percent} if old else {new: 100}
-    return updates.shift(sagemaker, place, seen, split)
+    if old is None:
+        return updates.shift(sagemaker, place, seen, {new: 100})
+    # The old one may have grown since the new one was staged.
+    updates.grow(sagemaker, place, seen, new, updates.instances(seen)[old])
+    return updates.shift(sagemaker, place, seen, {new: percent, old: 100 - percent})
 
 
 def traffic(
@@ -104,10 +104,11 @@ def traffic(
 
 
 def scale_out(client: Clients, place: Place, wanted: Served, op_id: str) -> str | None:
-    """One instance more than the new variant began with; None when that is over the limit."""
+    """One instance more than the new variant began with or the old one has; None: not so many."""
     sagemaker = client("sagemaker")
     seen, new = updates.there(sagemaker, place), variants.name(wanted)
-    count = variants.instances(sagemaker, seen["EndpointConfigName"], new) + 1
+    began = variants.instances(sagemaker, seen["EndpointConfigName"], new)
+    count = max(began, updates.instances(seen).get(_old(seen, wanted) or "", 0)) + 1
     if count > scaling.MAXIMUM:
         return None
     return updates.grow(sagemaker, place, seen, new, count)

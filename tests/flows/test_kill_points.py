@@ -1,10 +1,8 @@
 """A release or a rollback dies right after each of its effects; whoever comes next ends it well."""
 
 from hashlib import sha256
-from types import SimpleNamespace
 
 import pytest
-from moto.core.responses import ActionResult
 from plugins.bundles import LABELS, make_tar
 from plugins.deaths import World
 from plugins.releases import SNAPSHOT
@@ -12,7 +10,6 @@ from plugins.strict_room import StrictRoom
 
 from flows.deploy import RolloutPlan, deploy
 from flows.rollback import rollback
-from infra.sandbox import endpoints
 from tasks import recovery, targets
 from tasks.adapters import aws, updates
 from tasks.classifiers import load
@@ -57,28 +54,6 @@ def tiny_model_tar(tmp_path_factory):
         return make_tar(folder / "model", folder / "model.tar.gz")
 
     return make
-
-
-@pytest.fixture
-def plane(plane, monkeypatch):
-    """AWS takes its time for weights too: whoever comes next may find them on their way."""
-    actions = endpoints.EndpointActions
-    at_once = actions.update_endpoint_weights_and_capacities
-
-    def weigh(endpoint, asked):
-        endpoint.endpoint_status = "InService"
-        told = {"EndpointName": endpoint.endpoint_name, "DesiredWeightsAndCapacities": asked}
-        at_once(SimpleNamespace(_get_param=told.get, fleets=plane.fleets))
-
-    def later(request):
-        endpoint = endpoints._settled(request._get_param("EndpointName"))
-        endpoint.endpoint_status = "Updating"
-        plane.later(weigh, endpoint, request._get_param("DesiredWeightsAndCapacities"))
-        return ActionResult({"EndpointArn": endpoint.arn})
-
-    monkeypatch.setattr(actions, "update_endpoint_weights_and_capacities", later)
-    monkeypatch.setattr(plane.fleets, "weigh", weigh, raising=False)
-    return plane
 
 
 @pytest.fixture
