@@ -8,8 +8,8 @@ from tasks.policy.watch import Look, Move
 from tasks.records import Arm
 
 _HEAD = (
-    "| callers | until minute | requests | errors | slow | p99 ms | most moved label | unsure | |",
-    "|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+    "| callers | verdict | until | requests | errors | slow | p99 ms | most moved label | unsure |",
+    "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
 )
 _SAID = {
     Move.WAIT: "looking",
@@ -51,13 +51,13 @@ def headline(look: Look) -> str:
 def _row(look: Look) -> str:
     cells = [
         f"{look.percent} %",
+        f"{look.finding.outcome}",
         f"{look.minutes:.1f}",
         _both(look, lambda arm: f"{arm.requests:,}"),
         _both(look, lambda arm: f"{arm.errors:,}"),
         _both(look, lambda arm: f"{arm.slow:,}"),
         _both(look, lambda arm: "-" if arm.p99_ms is None else f"{arm.p99_ms:.0f}"),
         *_answers(look),
-        f"{look.finding.outcome}",
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -36,8 +36,8 @@ def test_each_step_is_a_row_with_the_numbers_of_its_last_look():
     assert "# news: version 8 beside version 7" in told
     rows = [line for line in told.splitlines() if line.startswith("| ") and " % " in line]
     assert rows == [
-        "| 10 % | 30.0 | 1,204 / 9,850 | 37 / 2 | 2 / 0 | 31 / 29 | - | - | PASS |",
-        "| 50 % | 44.2 | 1,204 / 9,850 | 37 / 2 | 2 / 0 | 31 / 29 | Oil 9 / 1 % | 4 / 3 % | FAIL |",
+        "| 10 % | PASS | 30.0 | 1,204 / 9,850 | 37 / 2 | 2 / 0 | 31 / 29 | - | - |",
+        "| 50 % | FAIL | 44.2 | 1,204 / 9,850 | 37 / 2 | 2 / 0 | 31 / 29 | Oil 9 / 1 % | 4 / 3 % |",
     ]
     assert "- reason at 50" in told
     assert told.endswith("![a picture](data:x)\n")
@@ -60,4 +60,5 @@ def test_looks_without_metrics_are_drawn_too():
     blind = Look(10, 1.0, Arm("8", 0, 0, 0), None, Finding(Outcome.ERROR, ("none",), {}), Move.WAIT)
 
     assert sides((blind,), 0.01, 500).startswith(b"\x89PNG")
-    assert "| 0 / - | 0 / - | 0 / - | - / - | - | - | ERROR |" in page("news", "8", (blind,), ())
+    told = page("news", "8", (blind,), ())
+    assert "| ERROR | 1.0 | 0 / - | 0 / - | 0 / - | - / - | - | - |" in told
