@@ -89,7 +89,7 @@ class ModelProcess:
         except TimeoutError:
             raise CannotStart(f"the model was not loaded within {within_s:g} s") from None
         except OSError as error:  # there is no room for a process now
-            raise CannotStart(f"cannot start: {error.strerror}") from error
+            raise CannotStart(f"cannot start: {error.strerror or error}") from error
         finally:
             if not self.serving:
                 self.kill()

@@ -114,7 +114,7 @@ class Watcher:
     probes: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     async def watch(self) -> None:
-        # A server ends an idle connection after 5 s: one that is older may close under a request.
+        # uvicorn ends an idle connection after 5 s: one that is older may close under a request.
         limits = httpx.Limits(max_keepalive_connections=200, keepalive_expiry=2)
         async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as client:
             meter = proxy.Meter()

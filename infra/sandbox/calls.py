@@ -80,8 +80,10 @@ def recognise(environ: Environ) -> Call:
 
 def buffered(environ: Environ) -> bytes:
     """The request's body, left in place for the next reader."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    body: bytes = environ["wsgi.input"].read(length)
+    length = environ.get("CONTENT_LENGTH")
+    # In chunks it comes without a length, and ends by itself.
+    known = 0 if not environ.get("wsgi.input_terminated") else -1
+    body: bytes = environ["wsgi.input"].read(int(length) if length else known)
     environ["wsgi.input"] = io.BytesIO(body)
     return body
 

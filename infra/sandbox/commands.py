@@ -194,26 +194,22 @@ def _run(
 
 def _tell(command: Command, invocation: dict[str, Any], status: str, code: int) -> None:
     with _telling:  # the one who tells last has seen what the others told
-        _set(command, invocation, status, code)
-
-
-def _set(command: Command, invocation: dict[str, Any], status: str, code: int) -> None:
-    now = datetime.datetime.now(datetime.UTC)
-    invocation.update(Status=status, StatusDetails=status, ResponseCode=code)
-    if status == "InProgress":
-        invocation["ExecutionStartDateTime"] = now.isoformat()
-    else:
-        invocation["ExecutionEndDateTime"] = now.isoformat()
-        begun = datetime.datetime.fromisoformat(invocation["ExecutionStartDateTime"])
-        begun = begun if begun.tzinfo else begun.replace(tzinfo=datetime.UTC)
-        invocation["ExecutionElapsedTime"] = f"PT{(now - begun).total_seconds():.3f}S"
-    states = {one["Status"] for one in command.invocations}
-    unfinished = states & set(_UNFINISHED)
-    worst = next((one for one in ("TimedOut", "Failed") if one in states), "Success")
-    command.status = command.status_details = "InProgress" if unfinished else worst
-    done = [one for one in command.invocations if one["Status"] not in _UNFINISHED]
-    command.completed_count = len(done)
-    command.error_count = sum(one["Status"] != "Success" for one in done)
+        now = datetime.datetime.now(datetime.UTC)
+        invocation.update(Status=status, StatusDetails=status, ResponseCode=code)
+        if status == "InProgress":
+            invocation["ExecutionStartDateTime"] = now.isoformat()
+        else:
+            invocation["ExecutionEndDateTime"] = now.isoformat()
+            begun = datetime.datetime.fromisoformat(invocation["ExecutionStartDateTime"])
+            begun = begun if begun.tzinfo else begun.replace(tzinfo=datetime.UTC)
+            invocation["ExecutionElapsedTime"] = f"PT{(now - begun).total_seconds():.3f}S"
+        states = {one["Status"] for one in command.invocations}
+        unfinished = states & set(_UNFINISHED)
+        worst = next((one for one in ("TimedOut", "Failed") if one in states), "Success")
+        command.status = command.status_details = "InProgress" if unfinished else worst
+        done = [one for one in command.invocations if one["Status"] not in _UNFINISHED]
+        command.completed_count = len(done)
+        command.error_count = sum(one["Status"] != "Success" for one in done)
 
 
 def _error(code: str, message: str) -> JsonRESTError:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from moto.logs import urls
-from moto.logs.models import LogsBackend, logs_backends
+from moto.logs.models import LogsBackend, LogStream, logs_backends
 from moto.logs.responses import LogsResponse
 
 from infra.sandbox.world import ACCOUNT, REGION, Process, World
@@ -52,9 +52,8 @@ def _copy(process: Process, group: str, stream: str) -> None:
     with _lock:
         logs.ensure_log_group(group)
         held = logs.groups[group]
-        if stream not in held.streams:
-            held.streams = dict(held.streams)  # moto may be listing the old one
-            logs.create_log_stream(group, stream)
+        if stream not in held.streams:  # in another dictionary: moto may be listing this one
+            held.streams = {**held.streams, stream: LogStream(held, stream)}
     rest = b""
     with process.log.open("rb") as file:
         file.seek(process.log_from)

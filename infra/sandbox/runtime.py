@@ -29,7 +29,7 @@ class Runtime:
 
     def __init__(self, fleets: Fleets) -> None:
         self.fleets = fleets
-        # A server ends an idle connection after 5 s: one that is older may close under a request.
+        # uvicorn ends an idle connection after 5 s: one that is older may close under a request.
         limits = httpx.Limits(keepalive_expiry=2)
         self.client = httpx.Client(timeout=_TIMEOUT_S, limits=limits, trust_env=False)
 
@@ -49,6 +49,8 @@ class Runtime:
         finally:
             with asked:
                 answering[server] -= 1
+                if not answering[server]:
+                    del answering[server]
                 asked.notify_all()
 
     def pass_on(self, request: Any, name: str, server: Server) -> Answer:

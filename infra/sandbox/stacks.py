@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.bindings import _rust
 from cryptography.hazmat.primitives import serialization
 from moto.cloudformation import parsing
+from moto.cloudformation.models import Stack
 from moto.cloudwatch.models import Alarm, Metric, MetricDataQuery, MetricStat, cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models import ec2_backends
@@ -50,6 +51,7 @@ def install(world: World) -> None:
     FakeTargetGroup.delete = _delete_target_group
     ELBv2Backend.convert_and_validate_properties = _actions
     _keep_what_cannot_change()
+    Stack.parameter_list = _as_given(Stack.parameter_list)
     templates.install()
     # A KMS key of a stack is part of the saved state, and moto's keys hold such an object.
     copyreg.pickle(_rust.openssl.rsa.RSAPrivateKey, _key_bytes)
@@ -128,6 +130,21 @@ class StackAlarm(CloudFormationModel):
 
     def delete(self, account_id: str, region_name: str) -> None:
         cloudwatch_backends[account_id][region_name].delete_alarms([self.alarm.name])
+
+
+def _as_given(told: property) -> property:
+    """Parameters as they were given: of a list and of an SSM name moto tells what it made of them."""
+
+    def tell(stack: Any) -> list[dict[str, Any]]:
+        slots, found = stack.template_dict.get("Parameters", {}), told.__get__(stack)
+        for one in found:
+            key, kind = one["ParameterKey"], slots[one["ParameterKey"]]["Type"]
+            if "List" in kind or kind.startswith("AWS::SSM::Parameter"):
+                given = stack.resource_map.input_parameters
+                one["ParameterValue"] = given.get(key, slots[key].get("Default"))
+        return list(found)
+
+    return property(tell)
 
 
 def _query(asked: dict[str, Any]) -> MetricDataQuery:

@@ -160,8 +160,7 @@ class Durable:
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         if environ["sandbox.call"].service != "s3":
             return self.aws(environ, start)
-        if "CONTENT_LENGTH" in environ:
-            buffered(environ)  # a slow sender keeps nobody waiting
+        buffered(environ)  # a slow sender keeps nobody waiting
         with alone:
             if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
                 return self.aws(environ, start)

@@ -156,9 +156,10 @@ def shift(sagemaker: Any, place: Place, endpoint: Any, percents: dict[str, int])
 
 def grow(sagemaker: Any, place: Place, endpoint: Any, variant: str, count: int) -> str:
     """At least so many instances for the variant; its callers stay."""
-    if instances(endpoint)[variant] < count:
-        asked = [{"VariantName": variant, "DesiredInstanceCount": count}]
-        endpoint = _change(sagemaker, place, asked)
+    asked = [{"VariantName": variant, "DesiredInstanceCount": count}]
+    for _ in range(2):  # autoscaling may have been at it: what was under way was not ours then
+        if instances(endpoint)[variant] < count:
+            endpoint = _change(sagemaker, place, asked)
     if (now := instances(endpoint)[variant]) < count:
         raise DeployFailed(
             f"variant {variant} of {place.endpoint} has {now} instances, asked for were {count}: "

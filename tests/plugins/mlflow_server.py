@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,14 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-def _hold_port() -> socket.socket:
-    """A port that nobody else is given in the seconds until the server listens there."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    return held
+from plugins.held_ports import hold_port
 
 
 def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
@@ -61,7 +53,7 @@ def mlflow_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mlflow_server(mlflow_folder: Path) -> Iterator[str]:
     """The URL of a server for the whole session; MLFLOW_* variables lead to it, retries are few."""
     folder = mlflow_folder
-    held = _hold_port()
+    held = hold_port()
     port = held.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     server = _start(folder, port)

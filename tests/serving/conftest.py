@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from plugins.held_ports import hold_port
 from plugins.pools import Rig
 
 START_S = 120  # importing torch takes long on a busy machine
@@ -64,10 +65,7 @@ def start() -> Iterator[Callable[..., Server]]:
     started: list[Server] = []
 
     def run(*arguments: str, module: str = "serving.app", **variables: object) -> Server:
-        # Bound and not listening: the server may take it, and nobody else is given it meanwhile.
-        own = socket.socket()
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        own.bind(("127.0.0.1", 0))
+        own = hold_port()
         port = own.getsockname()[1]
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         open_to_all = {"AUTH": "off", "RATE_LIMIT_ENABLED": "false"}

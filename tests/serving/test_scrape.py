@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from plugins.held_ports import hold_port
 
 from serving import scrape
 from serving.endpoint import Endpoint
@@ -13,11 +14,8 @@ from serving.settings import ServingSettings
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Bound and not listening: whoever names it may have it, and nobody else is given it."""
-    with socket.socket() as own:
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        own.bind(("127.0.0.1", 0))
-        yield own.getsockname()[1]
+    with hold_port() as held:
+        yield held.getsockname()[1]
 
 
 def test_the_port_of_its_own_answers_metrics_and_nothing_else(port):

@@ -1,11 +1,11 @@
 import json
 import random
 import signal
-import socket
 import subprocess
 
 import pytest
 from plugins.forks import Fork, wait
+from plugins.held_ports import hold_port
 from plugins.jobs import container, make_snapshot, start
 
 from training import bundle
@@ -86,10 +86,7 @@ def test_job_ended_at_three_random_points_gives_the_weights_of_an_unbroken_one(o
 
 
 def test_two_processes_train_one_model_and_one_of_them_writes(opt_ml):
-    with socket.socket() as held:
-        # Who does not listen keeps a port from all that ask for any, not from who asks for it.
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", 0))
+    with hold_port() as held:
         port = held.getsockname()[1]
         shared = {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         pair = [fork(opt_ml, RANK=at, LOCAL_RANK=at, LOCAL_WORLD_SIZE=2, **shared) for at in (0, 1)]

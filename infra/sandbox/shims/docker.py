@@ -93,7 +93,8 @@ def stop(arguments: list[str]) -> int:
     if not (record := _read(name)):
         return _fail(f"Error response from daemon: No such container: {name}")
     _write(name, {**record, "wanted": "stopped"})
-    _until(lambda: not _pid(name).exists())
+    if not _ended(name):
+        return _fail(f"Error response from daemon: cannot stop container: {name}: it still runs")
     print(name)
     return 0
 
@@ -118,7 +119,8 @@ def remove(arguments: list[str]) -> int:
     if record["wanted"] == "running" and not {"-f", "--force"} & set(arguments):
         return _fail(f"Error response from daemon: container {name} is running: stop it or use -f")
     _write(name, {**record, "wanted": "stopped"})
-    _until(lambda: not _pid(name).exists())
+    if not _ended(name):
+        return _fail(f"Error response from daemon: cannot stop container: {name}: it still runs")
     (folder() / f"{name}.json").unlink(missing_ok=True)
     (folder() / f"{name}.log").unlink(missing_ok=True)
     print(name)
@@ -176,10 +178,14 @@ def _pid(name: str) -> Path:
     return folder() / f"{name}.pid"
 
 
-def _until(done: Any) -> None:
+def _ended(name: str) -> bool:
+    """Whether the container's process ends in time; the sandbox sees to it."""
     end = time.monotonic() + _STOP_S
-    while not done() and time.monotonic() < end:
+    while running := _pid(name).exists():
+        if time.monotonic() > end:
+            break
         time.sleep(0.1)
+    return not running
 
 
 def _fail(message: str, code: int = 1) -> int:

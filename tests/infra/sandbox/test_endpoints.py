@@ -199,6 +199,7 @@ def test_a_request_on_its_way_is_answered_by_the_version_that_is_replaced(live, 
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(live.ask, "live")
         while "InvokeEndpoint" not in [call["action"] for call in sandbox.calls()]:
+            assert not asked.done()
             time.sleep(0.05)
         time.sleep(0.5)  # recorded, and a moment later on its way to the old version
         live.update("live", "one")

@@ -1,5 +1,6 @@
 """What changes while it is saved is saved once more."""
 
+import pickle
 import threading
 from collections import OrderedDict, deque
 
@@ -32,4 +33,6 @@ def test_a_container_that_changes_meanwhile_is_saved(kind):
         held["a"] = Changing(lambda: held.update(d=4))
         held["e"] = 5
 
-    assert snapshots._dump({"service": held})
+    saved = pickle.loads(snapshots._dump({"service": held}))
+
+    assert len(saved["service"]) == 5
