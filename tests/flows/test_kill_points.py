@@ -13,13 +13,15 @@ from flows.rollback import rollback
 from tasks import recovery, targets
 from tasks.adapters import aws, updates
 from tasks.classifiers import load
-from tasks.errors import GateFailed, NotFound, OldSideDown
+from tasks.errors import DeployFailed, GateFailed, NotFound, OldSideDown
 from tasks.policy import releases
 from tasks.settings import Settings
 from tasks.strategy import Rollout, Step
 from training.formats import BundleManifest
 
-ROLLOUT = Rollout(steps=(Step(percent=10, minutes=1), Step(percent=50, minutes=1)), bake_minutes=1)
+STEPS = (Step(percent=10, minutes=1), Step(percent=50, minutes=1))
+ROLLOUT = Rollout(steps=STEPS, bake_minutes=1, min_requests=20)
+ASKED = [f"what callers asked, {number}" for number in range(ROLLOUT.min_requests)]
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +82,26 @@ def bad(world):
         good(world)
 
 
+def broken(world):
+    """It has no answer to what callers have asked."""
+    world.home.chokes = {(world.new.version, text) for text in ASKED}
+    with pytest.raises(GateFailed, match="replay to version"):
+        good(world)
+
+
+def refused(world):
+    """AWS has room for it apart from callers, and none when it shall have them all."""
+    world.home.lost.add(world.new.version)
+    with pytest.raises(DeployFailed, match="AWS rolled it back"):
+        good(world)
+
+
+def one_way(world):
+    """What served until now would not come up again."""
+    world.home.lost.add(world.old.version)
+    good(world)
+
+
 def torn(world):
     """The new version answers with errors, and the old one does not answer any more."""
 
@@ -100,11 +122,17 @@ def back(world):
 def good_again(world):
     good(world)
     assert world.home.done.count(("start", world.new.version)) == 1
+    assert world.home.done.count(("switch", world.new.version)) <= 1
     return world.new
 
 
 def bad_again(world):
     bad(world)
+    return world.old
+
+
+def broken_again(world):
+    broken(world)
     return world.old
 
 
@@ -128,6 +156,7 @@ def mend(world):
     """Callers are sent back once there is somebody to answer them."""
     expected = reconcile(world)
     world.home.down.clear()
+    world.home.lost.clear()
     with world.process.another("a later run"):
         reconcile(world)
     return expected
@@ -169,6 +198,23 @@ def test_an_endpoint_is_left_well(plane, world_of, subtests, death):
     world = world_of(plane, before)
 
     assert world.dies(run, ways, subtests, after=ENDPOINTS_MATTER) > 8
+
+
+SERVERLESS_DEATHS = DEATHS | {
+    "a bad release": (broken, "old", (reconcile, go_back, broken_again)),
+    "a release that AWS refuses": (refused, "new old", (reconcile,)),
+    "a release that cannot be taken back": (one_way, "old", (mend,)),
+}
+
+
+@pytest.mark.parametrize("death", SERVERLESS_DEATHS)
+@pytest.mark.parametrize("plane", ["serverless"], indirect=True)
+def test_a_serverless_endpoint_is_left_well(plane, world_of, subtests, death):
+    run, before, ways = SERVERLESS_DEATHS[death]
+    world = world_of(plane, before)
+    world.logged(world.old, ASKED)
+
+    assert world.dies(run, ways, subtests, after=ENDPOINTS_MATTER) > 4
 
 
 def test_a_variant_that_a_dead_release_left_has_room_for_callers_who_came_since(plane, world_of):

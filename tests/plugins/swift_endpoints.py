@@ -19,19 +19,22 @@ from plugins.room import said, well
 from plugins.sudden_death import Clock
 
 _LATENCY = (10.0, 20.0, 30.0)
+_APART = "-next"  # the endpoint on which a serverless version is tried
 
 
 class Variant:
     """Stand in for the process of a variant: there as soon as it is asked for."""
 
     process, slow_ms, ready_s = None, 0, 0.0
-    ports = count(1)
+    ports = count(1024)  # a URL does not tell the port 80
 
     def __init__(self, plane: "Plane", *named: Any, **more: Any) -> None:
         self.plane, (self.endpoint, self.variant, self.model, self.container) = plane, named
         self.folder, self.at_once, self.port = more["folder"], more["at_once"], next(self.ports)
         self.version = self.container["Environment"]["MODEL_VERSION"]
         plane.ports[self.port] = self
+        # All callers of a serverless endpoint move to what is started there.
+        self.moves_all = plane.target == "serverless" and not self.endpoint.endswith(_APART)
 
     def __deepcopy__(self, _: Any) -> "Variant":
         return self
@@ -39,25 +42,30 @@ class Variant:
     def prepare(self) -> None: ...
 
     def start(self) -> None:
-        self.plane.done.append(("start", self.version))
+        self.plane.done.append(("switch" if self.moves_all else "start", self.version))
 
-    def wait_until_ready(self) -> None: ...
+    def wait_until_ready(self) -> None:
+        from infra.sandbox.variants import NotHealthy
+
+        if self.moves_all and self.version in self.plane.lost:
+            raise NotHealthy(f"there is no room for version {self.version}")
 
     def retire(self) -> None: ...
 
 
 class Plane:
-    """One endpoint at a time: who runs, whom callers reach, what was started."""
+    """The endpoint of one place: who runs, whom callers reach, what was started."""
 
-    target = "sagemaker"
+    def __init__(self, target: str, fleets: Any, backend: Any, clock: Clock) -> None:
+        from tasks import targets
 
-    def __init__(self, fleets: Any, backend: Any, clock: Clock) -> None:
-        from tasks.adapters import endpoints
-
-        self.adapter, self.fleets, self.backend, self.clock = endpoints, fleets, backend, clock
+        self.target, self.adapter = target, targets.TARGETS[target]
+        self.fleets, self.backend, self.clock = fleets, backend, clock
         self.pending: list[tuple[Any, ...]] = []  # what AWS does meanwhile
         self.done: list[tuple[str, str]] = []
         self.down: set[str] = set()
+        self.lost: set[str] = set()  # would not come up for callers if they were started now
+        self.chokes: set[tuple[str, str]] = set()  # versions, and texts they have no answer to
         self.tried: set[str] = set()
         self.reached: set[str] = set()
         self.promised = False  # callers have been answered by a champion
@@ -69,17 +77,24 @@ class Plane:
         """The work of a thread of the sandbox, by names: it may be put back before it is done."""
         self.pending.append((work.__name__, getattr(first, "endpoint_name", first), *rest))
 
+    def delete(self, name: str) -> None:
+        """As on AWS, and unlike in the sandbox, it takes its time to go."""
+        self.backend.endpoints[name].endpoint_status = "Deleting"
+
     def settle(self) -> None:
         with self.lock:
             while self.pending:
                 work, name, *rest = self.pending.pop(0)
+                if work == "remove":
+                    del self.backend.endpoints[name]
                 first = name if work == "remove" else self.backend.endpoints[name]
                 getattr(self.fleets, work)(first, *rest)
 
     def weights(self) -> dict[str, float]:
         """Percent of the callers that each version gets."""
         told: dict[str, float] = {}
-        for share, fleet in (one for routes in self.fleets.routes.values() for one in routes):
+        public = (one for name, one in self.fleets.routes.items() if not name.endswith(_APART))
+        for share, fleet in (one for routes in public for one in routes):
             total = sum(variant["CurrentWeight"] for variant in fleet.variants)
             for variant in fleet.variants:
                 version = fleet.servers[variant["VariantName"]].version
@@ -97,19 +112,25 @@ class Plane:
         return 0 if self.public or not self.weights() else 50
 
     @property
-    def running(self) -> set[str]:
+    def running(self) -> list[str]:
         for name, endpoint in self.backend.endpoints.items():
             assert [fleet.config for _, fleet in self.fleets.routes[name]] == [
                 endpoint.endpoint_config_name
             ]
-        return set(self.weights())
+        return [version for name in self.fleets.routes for version in self.on(name)]
+
+    def on(self, endpoint: str) -> list[str]:
+        """The versions that run there."""
+        fleets = [fleet for _, fleet in self.fleets.routes.get(endpoint, ())]
+        return [server.version for fleet in fleets for server in fleet.servers.values()]
 
     def check(self) -> None:
         """Once there was a champion, somebody answers; and nobody reaches the untried."""
         weights = self.weights()
         callers = {version for version, share in weights.items() if share}
         assert callers - self.down or not self.promised, f"callers reach {callers or 'nobody'}"
-        assert len(weights) == 1 or callers <= self.reached | self.tried, f"{callers} untried"
+        alone = self.target == "sagemaker" and len(weights) == 1
+        assert alone or callers <= self.reached | self.tried, f"{callers} untried"
         self.reached = callers
 
     def serve(self, served: Any) -> None:
@@ -132,8 +153,8 @@ class Plane:
     def keep(self) -> PutBack:
         alive = deepcopy((self.backend.endpoints, self.fleets.routes, self.pending))
         kept = [(one, one.copy()) for one in (self.backend.endpoint_configs, self.backend._models)]
-        kept += [(one, one.copy()) for one in (self.down, self.tried, self.reached)]
-        done, answered = len(self.done), self.answered
+        kept += [(one, one.copy()) for one in (self.down, self.lost, self.tried, self.reached)]
+        done, answered, chokes = len(self.done), self.answered, self.chokes
 
         def put_back() -> None:
             self.backend.endpoints, self.fleets.routes, self.pending = alive
@@ -141,7 +162,7 @@ class Plane:
                 one.clear()
                 one.update(before)
             del self.done[done:]
-            self.answered = answered
+            self.answered, self.chokes = answered, chokes
 
         return put_back
 
@@ -158,9 +179,9 @@ class Plane:
         import httpx
 
         variant = self.ports[request.url.port]
-        if variant.version in self.down:
-            return httpx.Response(500, text="the model broke")
         asked = json.loads(request.content)
+        if variant.version in self.down or (variant.version, asked.get("text")) in self.chokes:
+            return httpx.Response(500, text="the model broke")
         return httpx.Response(200, text=said(variant.version, asked))
 
 
@@ -179,8 +200,13 @@ class _NoHurry:
 
 
 @pytest.fixture
-def plane(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plane:
-    """In the place of SageMaker; whatever counts requests has to come after it."""
+def plane(
+    request: pytest.FixtureRequest, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Plane:
+    """In the place of SageMaker; whatever counts requests has to come after it.
+
+    Its parameter is the target, `sagemaker` where there is none.
+    """
     import httpx
     from botocore.httpsession import URLLib3Session
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -203,8 +229,10 @@ def plane(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan
     endpoints.install(world)
     backend = extension.sagemaker()
     backend.reset()
-    made = Plane(endpoints.EndpointActions.fleets, backend, clock)
+    target = getattr(request, "param", "sagemaker")
+    made = Plane(target, endpoints.EndpointActions.fleets, backend, clock)
     monkeypatch.setattr(endpoints, "_in_background", made.later)
+    monkeypatch.setattr(backend, "delete_endpoint", made.delete)
     monkeypatch.setattr(fleets, "Server", lambda _, *told, **more: Variant(made, *told, **more))
     monkeypatch.setattr(fleets, "time", clock)
     monkeypatch.setattr(runtime, "record", lambda *_: None)
@@ -229,14 +257,15 @@ def _asked(plane: Plane, sandbox: Any, request: Any) -> Any:
     from moto.core.botocore_stubber import MockRawResponse
 
     headers = {name: _text(told) for name, told in request.headers.items()}
-    told = sandbox.open(
-        urlsplit(request.url).path, method=request.method, headers=headers, data=request.body
-    )
+    path = urlsplit(request.url).path
+    told = sandbox.open(path, method=request.method, headers=headers, data=request.body)
     action = headers.get("X-Amz-Target", "").rsplit(".", 1)[-1]
     if action == "DescribeEndpoint":
         plane.settle()
     if variant := headers.get("X-Amzn-SageMaker-Target-Variant"):
         plane.tried.add(variant.removeprefix("v"))
+    elif (endpoint := path.removesuffix("/invocations").rsplit("/", 1)[-1]).endswith(_APART):
+        plane.tried.update(plane.on(endpoint))
     else:
         plane.check()
     return AWSResponse(request.url, told.status_code, told.headers, MockRawResponse(told.data))
