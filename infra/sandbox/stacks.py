@@ -133,7 +133,7 @@ class StackAlarm(CloudFormationModel):
 
 
 def _as_given(told: property) -> property:
-    """Parameters as they were given: of a list and of an SSM name moto tells what it made of them."""
+    """Parameters as they were given: of a list and an SSM name moto tells what it made of them."""
 
     def tell(stack: Any) -> list[dict[str, Any]]:
         slots, found = stack.template_dict.get("Parameters", {}), told.__get__(stack)

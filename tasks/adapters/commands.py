@@ -18,14 +18,23 @@ _ONLINE_S = 600
 _COMMAND_S = 1800
 _TAIL = 800
 _RUNNING = frozenset({"Pending", "InProgress", "Delayed"})
+_UNENDED = _RUNNING | {"Cancelling"}
 
 
 def sent(ssm: "SSMClient", instance: str, op_id: str) -> list[tuple[str, str]]:
     """The commands of the operation on the instance, newest first, as (id, status)."""
-    pages = ssm.get_paginator("list_commands").paginate(InstanceId=instance)
-    mine = [one for page in pages for one in page["Commands"] if one.get("Comment") == op_id]
+    mine = [one for one in _listed(ssm, instance) if one.get("Comment") == op_id]
     mine.sort(key=lambda one: one["RequestedDateTime"], reverse=True)
     return [(one["CommandId"], one["Status"]) for one in mine]
+
+
+def running(ssm: "SSMClient", instance: str, document: str) -> list[str]:
+    """The commands of any operation that may still change what the document changes."""
+    return [
+        one["CommandId"]
+        for one in _listed(ssm, instance)
+        if one["DocumentName"] == document and one["Status"] in _UNENDED
+    ]
 
 
 def run(
@@ -33,10 +42,13 @@ def run(
 ) -> None:
     """Run the document on the instance and wait for its end, once per operation.
 
-    A command of this operation that runs or has succeeded is not sent again. DeployFailed carries
-    the last lines of its standard error.
+    A command of this operation that runs or has succeeded is not sent again. One that a dead
+    operation left is waited for: it would undo this one later. DeployFailed carries the last lines
+    of its standard error.
     """
     good = [one for one, status in sent(ssm, instance, op_id) if status in {*_RUNNING, "Success"}]
+    if not good:
+        _others_ended(ssm, instance, document)
     command = good[0] if good else _send(ssm, instance, document, parameters, op_id)
     told = _ended(ssm, instance, command)
     if told["Status"] != "Success":
@@ -45,6 +57,22 @@ def run(
             f"{document} on {instance} ended {told['Status']}: {output.strip()[-_TAIL:]}; all of "
             f"it: `aws ssm get-command-invocation --command-id {command} --instance-id {instance}`"
         )
+
+
+def _listed(ssm: "SSMClient", instance: str) -> list[Any]:
+    pages = ssm.get_paginator("list_commands").paginate(InstanceId=instance)
+    return [one for page in pages for one in page["Commands"]]
+
+
+def _others_ended(ssm: "SSMClient", instance: str, document: str) -> None:
+    others: list[str] = []
+
+    def look() -> bool | None:
+        nonlocal others
+        others = running(ssm, instance, document)
+        return None if others else True
+
+    waits.until(look, _COMMAND_S, lambda: f"command {', '.join(others)} on {instance} still runs")
 
 
 def _send(
@@ -78,7 +106,7 @@ def _ended(ssm: "SSMClient", instance: str, command: str) -> Any:
             found = ssm.get_command_invocation(CommandId=command, InstanceId=instance)
         except ssm.exceptions.InvocationDoesNotExist:
             return None
-        return None if found["Status"] in {*_RUNNING, "Cancelling"} else found
+        return None if found["Status"] in _UNENDED else found
 
     return waits.until(look, _COMMAND_S, lambda: f"command {command} on {instance} still runs")
 

@@ -1,7 +1,9 @@
 """EC2 as a place to serve: a stack with a blue and a green instance behind one load balancer."""
 
 import hashlib
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,18 +18,23 @@ Clients = Callable[[str], Any]
 Side = Literal["new", "old"]
 
 _STEADY_S = 120
+# The public listener in a template, and the port that it may have.
+_LISTENER = re.compile(r"^  (?:ListenerPort: .*|Listener:\n(?:(?:    .*)?\n)*)", re.MULTILINE)
 
 
 def prepare(client: Clients, place: Place, wanted: Served, op_id: str) -> str:
     """The stack of this place is there; what serves in it keeps its traffic."""
     template = Path(place.template).read_text("utf-8")
     name = _stack(place)
-    # An update that touches the listener would put the template's own weights back.
+    parameters = _parameters(client, place)
     elbv2, out = client("elbv2"), stacks.outputs(client("cloudformation"), name)
     before = colours.split(elbv2, out) if out else None
+    if before is not None:
+        now = stacks.made(client("cloudformation"), name)
+        parameters |= _weights(now, template, before)
     token = hashlib.sha256(f"{name}{template}{op_id}".encode()).hexdigest()
     keep = partial(stacks.write_made, client("s3"), place.models_bucket, name)
-    asked = (name, template, _parameters(client, place), place.tags, token)
+    asked = (name, template, parameters, place.tags, token)
     out = stacks.ensure(client("cloudformation"), *asked, keep=keep)
     if before is not None and colours.split(elbv2, out) != before:
         colours.set_split(elbv2, out, before)
@@ -165,7 +172,11 @@ def recover(client: Clients, stack: str, bucket: str) -> str:
     cloudformation, elbv2 = client("cloudformation"), client("elbv2")
     out = stacks.outputs(cloudformation, stack)
     before = colours.split(elbv2, out) if out else None
-    told = stacks.recover(cloudformation, stack, stacks.read_made(client("s3"), bucket, stack))
+    made = stacks.read_made(client("s3"), bucket, stack)
+    if made and before:
+        weights = _weights(stacks.made(cloudformation, stack), made.template, before)
+        made = replace(made, parameters=made.parameters | weights)
+    told = stacks.recover(cloudformation, stack, made)
     out = stacks.outputs(cloudformation, stack)
     if before and out and colours.split(elbv2, out) != before:
         colours.set_split(elbv2, out, before)
@@ -210,6 +221,8 @@ def _runs(client: Clients, place: Place, out: dict[str, str], colour: str, wante
     """Whether the colour answers as exactly this version and bundle, and is healthy."""
     if not colours.version(client("elbv2"), out, colour):
         return False  # nothing was ever started there
+    if commands.running(client("ssm"), out[f"{colour}InstanceId"], out["DeployDocument"]):
+        return False  # a dead operation's command puts another version there in a moment
     answer = _asking(client, place, out, colour)(probes.HELLO)
     told = (answer.status, answer.version, answer.digest)
     return told == (200, wanted.version, wanted.bundle_digest) and colours.healthy(
@@ -240,6 +253,19 @@ def _start(
         },
         op_id,
     )
+
+
+def _weights(now: stacks.Made, template: str, split: dict[str, int]) -> dict[str, str]:
+    """An update of the listener asks for the weights it has; any other leaves them alone.
+
+    Else the update, or CloudFormation's roll back of it, would move callers to the other colour.
+    """
+    asked = {f"{colour}Weight": str(split[colour]) for colour in colours.COLOURS}
+    if not all(f"!Ref {name}" in template for name in asked):
+        return {}  # made before the weights were asked for
+    if _LISTENER.findall(now.template) != _LISTENER.findall(template):
+        return asked
+    return {name: now.parameters[name] for name in asked}
 
 
 def _parameters(client: Clients, place: Place) -> dict[str, str]:

@@ -55,7 +55,7 @@ def ensure(
         with suppress(cloudformation.exceptions.AlreadyExistsException):
             cloudformation.create_stack(**asked, OnFailure="ROLLBACK")
     _settled(cloudformation, name, {*_WHOLE, _ROLLED_BACK})
-    now = _made(cloudformation, name)
+    now = made(cloudformation, name)
     same = now.template.strip() == template.strip()
     if not same or not parameters.items() <= now.parameters.items():
         keep(now)
@@ -71,6 +71,13 @@ def outputs(cloudformation: "CloudFormationClient", name: str) -> dict[str, str]
     if (stack := _describe(cloudformation, name)) is None:
         return None
     return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+
+
+def made(cloudformation: "CloudFormationClient", name: str) -> Made:
+    """The template as it was given (ours are YAML, botocore would have parsed JSON) and so on."""
+    stack = _describe(cloudformation, name) or {}
+    told = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    return Made(str(cloudformation.get_template(StackName=name)["TemplateBody"]), told)
 
 
 def recover(cloudformation: "CloudFormationClient", name: str, before: Made | None) -> str:
@@ -92,7 +99,7 @@ def recover(cloudformation: "CloudFormationClient", name: str, before: Made | No
     status = _settled(cloudformation, name, {*_WHOLE, _ROLLED_BACK})
     if status == _ROLLED_BACK:
         return f"stack {name} is what it was before its last update: CloudFormation rolled it back"
-    now = _made(cloudformation, name)
+    now = made(cloudformation, name)
     if before is None or before == now:
         return f"stack {name} is {status} and was not updated since: nothing to take back"
     _update(
@@ -133,13 +140,6 @@ def _update(cloudformation: "CloudFormationClient", asked: dict[str, Any]) -> No
 
 def _list(parameters: dict[str, str]) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-
-
-def _made(cloudformation: "CloudFormationClient", name: str) -> Made:
-    """The template as it was given (ours are YAML, botocore would have parsed JSON) and so on."""
-    stack = _describe(cloudformation, name) or {}
-    told = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
-    return Made(str(cloudformation.get_template(StackName=name)["TemplateBody"]), told)
 
 
 def _describe(cloudformation: "CloudFormationClient", name: str) -> Any | None:
