@@ -106,7 +106,8 @@ class World:
     def reached(self, model: Any, **_: Any) -> None:
         if model.name.startswith(LOOKS):
             self.looks[model.name] += 1
-            if self.looks["ListCommands"] > 3:  # it waits: who goes on looks three times
+            # It waits for the command of another, or for its own: who goes on looks three times.
+            if self.looks["ListCommands"] > 3 or self.looks["GetCommandInvocation"] > 20:
                 self.let_go()
             return
         self.effects.append(model.name)
