@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from plugins.pools import Rig
 
-from serving.shipper import Shipper
-
 BUCKET = "log-data"
 PLACE = "data-capture/news"
 
@@ -150,7 +148,6 @@ def test_killed_shippers_and_servers_a_full_spool_and_no_s3_lose_nothing_that_wa
     second.process.send_signal(signal.SIGTERM)
     assert second.process.wait(60) == 0
     assert not psutil.wait_procs(family, timeout=60)[1]
-    Shipper(spool, f"s3://{BUCKET}/{PLACE}").ship()  # what there was no time for in the end
 
     rows = in_s3(s3)
     assert set(statuses + asked) == {200}
