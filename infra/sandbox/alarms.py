@@ -8,7 +8,6 @@ import datetime
 import json
 import operator
 import re
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from moto.core.utils import utcnow
 from moto.sns.models import sns_backends
 
 from infra.sandbox.metrics import Points, forget, names, series
-from infra.sandbox.world import ACCOUNT, REGION, World
+from infra.sandbox.world import ACCOUNT, REGION, World, tell
 
 _LOOK_S = 3.0
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -62,7 +61,7 @@ def _look(backend: Any, alarm: Any) -> bool:
     try:
         return evaluate(backend, alarm)
     except Exception as problem:  # one that cannot be told must not silence the others
-        print(f"sandbox: alarm {alarm.name}: {problem!r}", file=sys.stderr, flush=True)
+        tell(f"alarm {alarm.name}: {problem!r}")
         return False
 
 

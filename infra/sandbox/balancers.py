@@ -6,7 +6,6 @@ every request, so a changed weight counts at once. HTTP only.
 
 import asyncio
 import socket
-import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ import uvicorn
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup, elbv2_backends
 
 from infra.sandbox import instances, proxy
-from infra.sandbox.world import ACCOUNT, REGION, World
+from infra.sandbox.world import ACCOUNT, REGION, World, tell
 
 _LOOK_S = 0.2
 _Listener = tuple[str, int, str, str]  # host, port, load balancer, listener
@@ -125,7 +124,7 @@ class Watcher:
                     self.probe(client)
                 except (OSError, RuntimeError, KeyError, ValueError) as problem:
                     # A stack that is being deleted this moment; the next look sees it whole.
-                    print(f"sandbox: balancers: {problem!r}", file=sys.stderr, flush=True)
+                    tell(f"balancers: {problem!r}")
                 await asyncio.sleep(_LOOK_S)
             flushing.cancel()
 
@@ -147,8 +146,7 @@ class Watcher:
             try:
                 listening.bind(place)
             except OSError as problem:
-                told = f"sandbox: listener {place[0]}:{place[1]}: {problem}"
-                print(told, file=sys.stderr, flush=True)
+                tell(f"listener {place[0]}:{place[1]}: {problem}")
                 listening.close()
                 continue
             app = proxy.Forwarder(*one[2:], client, meter, self.healthy, self.world.faults)

@@ -1,6 +1,5 @@
 """Which processes serve an endpoint, and how an endpoint goes from one configuration to another."""
 
-import sys
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,7 @@ from moto.core.utils import utcnow
 from infra.sandbox.extension import sagemaker
 from infra.sandbox.serverless import at_once
 from infra.sandbox.variants import NotHealthy, Server, describe
-from infra.sandbox.world import ACCOUNT, REGION, World
+from infra.sandbox.world import ACCOUNT, REGION, World, tell
 
 _DRAIN_S = 60
 
@@ -56,7 +55,7 @@ class Fleets:
                     try:
                         server.revive()
                     except (NotHealthy, OSError, RuntimeError) as problem:
-                        print(f"sandbox: {server.endpoint}: {problem}", file=sys.stderr, flush=True)
+                        tell(f"{server.endpoint}: {problem}")
 
     def build(self, endpoint: Any, config_name: str, old: Fleet | None = None) -> Fleet:
         """Servers for the configuration, not started; unchanged ones are taken from the old."""
@@ -117,8 +116,7 @@ class Fleets:
             self.bring_up(fleet, old)
             self._shift(name, old, fleet, deployment)
         except Exception as problem:  # AWS tells nobody why it rolled back
-            told = f"sandbox: update of {name} to {config} rolled back: {problem}"
-            print(told, file=sys.stderr, flush=True)
+            tell(f"update of {name} to {config} rolled back: {problem}")
             self.routes[name] = [(1.0, old)]
             self.retire(_only_in(fleet, old))
             self._settle(endpoint, "InService")

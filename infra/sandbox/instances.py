@@ -8,7 +8,6 @@ import hashlib
 import json
 import shutil
 import socket
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import InstanceBackend
 
 from infra.sandbox import commands
-from infra.sandbox.world import ACCOUNT, REGION, Process, World
+from infra.sandbox.world import ACCOUNT, REGION, Process, World, tell
 
 _LOOK_S = 0.3
 _PORTS = (8000, 8001)
@@ -109,7 +108,7 @@ class Containers:
                 self.look()
             except (OSError, ValueError, RuntimeError) as problem:
                 if not self.world.stopping.is_set():
-                    print(f"sandbox: instances: {problem}", file=sys.stderr, flush=True)
+                    tell(f"instances: {problem}")
 
     def look(self) -> None:
         wanted = self.wanted()

@@ -7,8 +7,8 @@ from moto.core.responses import EmptyResult
 
 from infra.sandbox import objects, processing
 from infra.sandbox.containers import Container
-from infra.sandbox.extension import Invalid, ResourceInUse, extend_sagemaker, sagemaker
-from infra.sandbox.runs import Failure, Run, now, statuses
+from infra.sandbox.extension import ResourceInUse, extend_sagemaker, sagemaker
+from infra.sandbox.runs import Failure, Run, ask_to_stop, now, statuses
 from infra.sandbox.world import Process, UnknownImage, World, free_port
 
 _SYNC_S = 1.0
@@ -246,14 +246,7 @@ class TrainingActions:
     def stop_training_job(self) -> Any:
         name = self._get_param("TrainingJobName")
         sagemaker().describe_training_job(name)
-        job: Any = sagemaker().training_jobs[name]
-        with statuses:
-            if job.training_job_status not in ("InProgress", "Stopping"):
-                raise Invalid(
-                    "The request was rejected because the training job is in status"
-                    f" {job.training_job_status}."
-                )
-            job.training_job_status = "Stopping"
+        ask_to_stop(sagemaker().training_jobs[name], "training")
         self.runs[name].asked_to_stop.set()
         return EmptyResult()
 

@@ -7,8 +7,8 @@ from moto.core.responses import EmptyResult
 
 from infra.sandbox import objects
 from infra.sandbox.containers import Container
-from infra.sandbox.extension import Invalid, ResourceInUse, extend_sagemaker, sagemaker
-from infra.sandbox.runs import Failure, Run, now, statuses
+from infra.sandbox.extension import ResourceInUse, extend_sagemaker, sagemaker
+from infra.sandbox.runs import Failure, Run, ask_to_stop, now, statuses
 from infra.sandbox.world import UnknownImage, World
 
 LOST = "InternalServerError: the sandbox ended while the job ran; start another job"
@@ -105,14 +105,7 @@ class ProcessingActions:
     def stop_processing_job(self) -> Any:
         name = self._get_param("ProcessingJobName")
         sagemaker().describe_processing_job(name)
-        job: Any = sagemaker().processing_jobs[name]
-        with statuses:
-            if job.processing_job_status not in ("InProgress", "Stopping"):
-                raise Invalid(
-                    "The request was rejected because the processing job is in status"
-                    f" {job.processing_job_status}."
-                )
-            job.processing_job_status = "Stopping"
+        ask_to_stop(sagemaker().processing_jobs[name], "processing")
         self.runs[name].asked_to_stop.set()
         return EmptyResult()
 

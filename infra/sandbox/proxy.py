@@ -4,7 +4,6 @@ import asyncio
 import fnmatch
 import math
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from moto.elbv2.models import elbv2_backends
 
 from infra.sandbox import metrics
 from infra.sandbox.faults import Faults
-from infra.sandbox.world import ACCOUNT, REGION
+from infra.sandbox.world import ACCOUNT, REGION, tell
 
 _FLUSH_S = 2.0
 _STEP = 1.02
@@ -79,7 +78,7 @@ class Meter:
             try:
                 self.flush(hosts())
             except Exception as problem:  # a stack that changes this moment; else no more metrics
-                print(f"sandbox: metrics: {problem!r}", file=sys.stderr, flush=True)
+                tell(f"metrics: {problem!r}")
 
     def flush(self, hosts: list[tuple[str, str, int, int]]) -> None:
         counts, times = self.counts, self.times

@@ -10,11 +10,21 @@ from moto.core.utils import utcnow
 
 from infra.sandbox import logstreams
 from infra.sandbox.containers import Container
+from infra.sandbox.extension import Invalid
 from infra.sandbox.world import Process, World
 
 GRACE_S = 5.0
 _LOOK_S = 0.1
 statuses = threading.Lock()  # held to make a job, and to ask for its status and set it
+
+
+def ask_to_stop(job: Any, kind: str) -> None:
+    """The job's status is Stopping now; Invalid when it is over."""
+    name = f"{kind}_job_status"
+    with statuses:
+        if (status := getattr(job, name)) not in ("InProgress", "Stopping"):
+            raise Invalid(f"The request was rejected because the {kind} job is in status {status}.")
+        setattr(job, name, "Stopping")
 
 
 class Failure(Exception):

@@ -8,7 +8,6 @@ them may be lost by a SIGKILL.
 import io
 import pickle
 import re
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -24,7 +23,7 @@ from moto.ec2.models import EC2Backend
 from moto.s3.models import FakeBucket, S3Backend, s3_backends
 
 from infra.sandbox.calls import Environ, Start, Wsgi
-from infra.sandbox.world import ACCOUNT, World, write_atomically
+from infra.sandbox.world import ACCOUNT, World, tell, write_atomically
 
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _TRIES = 20
@@ -169,7 +168,7 @@ def _dump(memory: Memory) -> bytes:
             time.sleep(0.01)
         except (TypeError, pickle.PicklingError, AttributeError) as problem:
             memory = {name: kept for name, kept in memory.items() if _can_be_saved(name, kept)}
-            print(f"sandbox: not everything can be saved: {problem}", file=sys.stderr, flush=True)
+            tell(f"not everything can be saved: {problem}")
     raise RuntimeError("the sandbox's state can not be saved")
 
 
@@ -177,6 +176,6 @@ def _can_be_saved(service: str, backends: Any) -> bool:
     try:
         _Writer(io.BytesIO(), protocol=5).dump(backends)
     except Exception as problem:  # any failure means the same: this service is left out, loudly
-        print(f"sandbox: {service} is not saved: {problem}", file=sys.stderr, flush=True)
+        tell(f"{service} is not saved: {problem}")
         return False
     return True

@@ -1,17 +1,9 @@
 import pytest
+from plugins.clocks import Clock
 
 from serving import cache as module
 from serving.cache import Cache
 from serving.contract import Answer
-
-
-class Clock:
-    """Stand in for `time`: it goes when it is told to."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

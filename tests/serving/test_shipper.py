@@ -12,6 +12,7 @@ import boto3
 import botocore.endpoint
 import pyarrow.parquet as pq
 import pytest
+from plugins.clocks import Clock
 
 import serving.shipper
 import serving.spool
@@ -42,28 +43,10 @@ def shipper(place, tmp_path, s3):
     return Shipper(tmp_path, f"s3://{BUCKET}/{place}")
 
 
-class Clock:
-    """Stand in for `time`: whoever sleeps is there at once."""
-
-    def __init__(self) -> None:
-        self.now = MIDNIGHT / 1000
-
-    def monotonic(self) -> float:
-        return self.now
-
-    time = monotonic
-
-    def time_ns(self) -> int:
-        return int(self.now * 10**9)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.fixture
 def clock(monkeypatch):
     """The clock of spool and shipper, and of botocore's waits between its tries."""
-    clock = Clock()
+    clock = Clock(MIDNIGHT / 1000)
     for module in (serving.spool, serving.shipper, botocore.endpoint):
         monkeypatch.setattr(module, "time", clock)
     return clock
